@@ -1,0 +1,50 @@
+/** A session's agents as they were decided when it was opened: frozen, complete, without secrets. */
+import type {
+  DockerRuntime,
+  ExecutableRuntime,
+  FunctionRuntime,
+  RegistryIdentifier,
+  RestartPolicy,
+  ScriptedRuntime,
+  Timeouts,
+} from './definition.ts';
+import type { OptionDefinition, OptionValue } from './option.ts';
+import type { CustomTool } from './wire/request.ts';
+
+export type CustomToolPlan = CustomTool;
+
+/** The chosen runtime with its definition, tagged. */
+export type RuntimePlan =
+  | ({ readonly kind: 'executable' } & ExecutableRuntime)
+  | ({ readonly kind: 'docker' } & DockerRuntime)
+  | ({ readonly kind: 'function' } & FunctionRuntime)
+  | ({ readonly kind: 'scripted' } & ScriptedRuntime);
+
+export interface OptionPlan {
+  readonly transport: OptionDefinition['transport'];
+  readonly base64: boolean;
+  /** The value; absent when it is secret (then it lies in the vault) or was not given and has no default. */
+  readonly value?: OptionValue;
+  /** The vault has the value under this option's key (`AGENT/OPTION`). */
+  readonly sealed?: true;
+}
+
+export interface AgentPlan {
+  readonly name: string;
+  readonly id: RegistryIdentifier;
+  readonly description?: string;
+  readonly runtime: RuntimePlan;
+  /** Folder of the definition file. */
+  readonly folder: string;
+  readonly options: Readonly<Record<string, OptionPlan>>;
+  readonly systemPrompt?: string;
+  readonly blocking: boolean;
+  /** Names of custom tools. */
+  readonly tools: readonly string[];
+  readonly plugins: readonly 'close_session_tool'[];
+  readonly annotations: Readonly<Record<string, string>>;
+  /** The agents it shares a group with, in the order of the request. */
+  readonly links: readonly string[];
+  readonly restart: RestartPolicy;
+  readonly timeouts: Timeouts;
+}

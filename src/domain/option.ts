@@ -1,0 +1,49 @@
+/**
+ * Typed options of agents: their types, definitions and values. Values are plain JSON in canonical form:
+ * `i64` and `u64` as decimal strings (full width, never through a floating-point number), `blob` as base64,
+ * other numbers as numbers. Source: docs/wire.md, "Options".
+ */
+export const SCALAR_TYPES = [
+  'string', 'bool', 'blob', 'i8', 'i16', 'i32', 'i64', 'u8', 'u16', 'u32', 'u64', 'f32', 'f64',
+] as const; // prettier-ignore
+export type ScalarType = (typeof SCALAR_TYPES)[number];
+export type ListType = `list[${Exclude<ScalarType, 'bool'>}]`;
+export type OptionType = ScalarType | ListType;
+
+export type ScalarValue = string | number | boolean;
+/** `{type, value}` as on the wire. */
+export interface OptionValue {
+  readonly type: OptionType;
+  readonly value: ScalarValue | readonly ScalarValue[];
+}
+
+export interface OptionValidation {
+  readonly variants?: readonly ScalarValue[];
+  /** UTF-8 bytes. */
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  /** The whole value must match. */
+  readonly regex?: string;
+  readonly min?: number | string;
+  readonly max?: number | string;
+  /** Bytes. */
+  readonly minSize?: number;
+  readonly maxSize?: number;
+}
+
+export interface OptionDefinition {
+  readonly type: OptionType;
+  readonly required: boolean;
+  readonly default?: OptionValue['value'];
+  readonly transport: 'env' | 'fs';
+  readonly secret: boolean;
+  /** Lists of strings in the environment are base64-encoded element by element. */
+  readonly base64: boolean;
+  readonly display?: {
+    readonly label?: string;
+    readonly description?: string;
+    readonly group?: string;
+    readonly multiline?: boolean;
+  };
+  readonly validation?: OptionValidation;
+}

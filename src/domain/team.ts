@@ -1,0 +1,34 @@
+/** A team file: a session request for people. Source: docs/wire.md, "Team files". */
+import type { SessionRequest } from './wire/request.ts';
+import type { Issue } from './refusal.ts';
+
+export interface TeamInput {
+  readonly description: string;
+  readonly default?: string;
+}
+
+export interface TeamRun {
+  readonly inputs?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly execution?: SessionRequest['execution'];
+  readonly namespace?: string;
+}
+
+export interface Team {
+  readonly name: string;
+  readonly description: string;
+  readonly inputs: Readonly<Record<string, TeamInput>>;
+  /** Agent names, in the order of the file. */
+  readonly agents: readonly string[];
+  /** Absolute path. */
+  readonly file: string;
+  /**
+   * The one session request this team means, or every fault (path: `line:key` in the file's spelling).
+   * `environment` answers `${env.X}`; with `masked`, values from it and of secret options are `***` (for `--dry-run`).
+   */
+  request(
+    run: TeamRun,
+    environment: Readonly<Record<string, string | undefined>>,
+    masked?: boolean,
+  ): SessionRequest | readonly Issue[];
+}

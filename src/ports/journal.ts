@@ -1,0 +1,99 @@
+/**
+ * The append-only journal: every fact, in streams. One stream per session (`session/ID`) and one for all
+ * namespaces (`namespaces`). Within a stream `seq` counts 1, 2, 3 … without gap; `position` orders all records of
+ * the journal as they were committed and may have gaps. One contract suite (test/contracts/journal.ts) runs on
+ * every implementation.
+ */
+import type { JournalEvent } from '../domain/event.ts';
+
+export interface JournalRecord<E = JournalEvent> {
+  readonly stream: string;
+  readonly seq: number;
+  readonly position: number;
+  /** Wall-clock ms. */
+  readonly time: number;
+  readonly event: E;
+}
+
+/** What the catalogue knows of a stream, so that sessions can be listed without reading their events. */
+export interface StreamHeader {
+  readonly kind: 'session' | 'namespaces';
+  readonly id: string;
+  readonly namespace: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export interface Append {
+  readonly stream: string;
+  /** The stream's last seq as the caller knows it (0: new stream). Anything else there: the append is rejected. */
+  readonly expectedSeq: number;
+  readonly time: number;
+  readonly events: readonly JournalEvent[];
+  /** Required with the first append of a stream. */
+  readonly header?: StreamHeader;
+  /** The stream's story is over: it leaves the list of open streams. */
+  readonly closes?: boolean;
+}
+
+export interface StreamInfo extends StreamHeader {
+  readonly stream: string;
+  readonly lastSeq: number;
+  /** Time of the first record. */
+  readonly openedAt: number;
+  /** Time of the record that closed it; absent while open. */
+  readonly closedAt?: number;
+}
+
+export interface StreamQuery {
+  readonly kind?: 'session';
+  readonly namespace?: string;
+  readonly id?: string;
+  /** All pairs must match. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Bounds on `openedAt`, inclusive and exclusive, ms. */
+  readonly openedFrom?: number;
+  readonly openedBefore?: number;
+  readonly open?: boolean;
+  /** Opaque place to go on from, as a page returned it. */
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+export interface StreamPage {
+  /** Newest first. */
+  readonly streams: readonly StreamInfo[];
+  readonly next?: string;
+}
+
+/** Why the journal could not take an append; the message is a sentence that names the file. */
+export class JournalError extends Error {
+  constructor(
+    readonly code: 'conflict' | 'full' | 'unavailable' | 'corrupt' | 'newer_version' | 'closed',
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+    this.name = 'JournalError';
+  }
+}
+
+export interface Journal {
+  /**
+   * Resolves once the events are durable (as the sync mode defines it), with their records in order. Appends of
+   * different streams made in one turn of the event loop share one commit; a rejected one takes no other with it.
+   * Rejects with JournalError: nothing of this append is stored then.
+   */
+  append(append: Append): Promise<readonly JournalRecord[]>;
+  /** Records of one stream with seq > after, oldest first, at most `limit`; an unknown stream has none. */
+  read(stream: string, after: number, limit: number): Promise<readonly JournalRecord[]>;
+  /** Records of the given event types over all streams with position > after, in order of position. */
+  readTypes(types: readonly string[], after: number, limit: number): Promise<readonly JournalRecord[]>;
+  /** Position of the newest record; 0 when empty. */
+  lastPosition(): Promise<number>;
+  streams(query: StreamQuery): Promise<StreamPage>;
+  /** Deletes a closed stream with all its records. */
+  drop(stream: string): Promise<void>;
+  /** Resolves when a write would succeed; rejects with JournalError otherwise. For readiness. */
+  probe(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,33 @@
+/**
+ * What agents print, line by line, kept with the session until it is purged. Lines are numbered 1, 2, 3 … per
+ * session in the order they arrived. Bounded: a line by bytes, an agent by rolling. Not part of the journal.
+ */
+export interface OutputLine {
+  readonly number: number;
+  readonly time: number;
+  readonly agent: string;
+  readonly attempt: number;
+  readonly io: 'out' | 'error';
+  readonly text: string;
+  /** Shown only to those who ask for sensitive lines. */
+  readonly sensitive?: true;
+}
+
+export interface OutputStore {
+  /** Takes a line at once (memory first, disk soon after); never throws, never blocks the caller. */
+  append(session: string, line: Omit<OutputLine, 'number'>): void;
+  /** Kept lines of a session with number > after, oldest first, at most `limit`; optionally of one agent. */
+  read(session: string, after: number, limit: number, agent?: string): Promise<readonly OutputLine[]>;
+  /** The newest `limit` lines, oldest first. */
+  tail(session: string, limit: number, agent?: string): Promise<readonly OutputLine[]>;
+  /** Calls `take` for every line appended from now on; returns what ends it. */
+  follow(session: string, take: (line: OutputLine) => void): () => void;
+  /** Bytes of a session's output that were not kept (too long, rolled over, or too fast). */
+  droppedBytes(session: string): Promise<number>;
+  /** Everything of the session that was taken is on disk. */
+  flush(session: string): Promise<void>;
+  /** The session closed: files stay readable, nothing stays in memory. */
+  release(session: string): Promise<void>;
+  purge(session: string): Promise<void>;
+  close(): Promise<void>;
+}
