@@ -109,8 +109,8 @@ export type SessionEvent =
       readonly agent: string;
       readonly waitId: string;
       readonly outcome: 'message' | 'timeout' | 'client_gone' | 'session_ended' | 'server_lost';
-      /** With outcome `message`: what was handed over. */
-      readonly messageId?: string;
+      /** With outcome `message`: the ordinal of what was handed over. */
+      readonly ordinal?: number;
     }
   /** The agent read its state: every message up to `upTo` (a message ordinal) that does not mention it is handed over. */
   | { readonly type: 'state_read'; readonly agent: string; readonly upTo: number }

@@ -1,0 +1,71 @@
+/**
+ * The engine as the doors see it. Made by `createCoral` (create-coral.ts). Every method rejects with a `Refusal`
+ * when a rule says no.
+ */
+import type { NamespaceState } from '../domain/namespace.ts';
+import type { SessionKey, SessionState } from '../domain/state.ts';
+import type { NamespaceRequest, SessionRequest, SessionRuntimeSettings } from '../domain/wire/request.ts';
+import type { SessionIdentifier } from '../domain/wire/session.ts';
+import type { JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
+import type { OutputStore } from '../ports/output.ts';
+import type { Registry } from '../ports/registry.ts';
+import type { Participant } from './participant.ts';
+
+export interface Coral {
+  /** Id of the state folder, on every mark we leave in the world. */
+  readonly instance: string;
+  readonly registry: Registry;
+  readonly output: OutputStore;
+  now(): number;
+
+  /** Checks everything (all faults at once), writes it down and answers; launching goes on behind. */
+  open(request: SessionRequest): Promise<SessionIdentifier>;
+  /** Executes a deferred session. */
+  execute(key: SessionKey, settings: SessionRuntimeSettings): Promise<void>;
+  /** Stops every agent and resolves when they are gone; a held session ends its hold. */
+  close(key: SessionKey): Promise<void>;
+  /** Live sessions only; throws `unknown_session`. */
+  session(key: SessionKey): SessionState;
+  /** Live sessions, optionally of one namespace (throws `unknown_namespace`), oldest first. */
+  sessions(namespace?: string): readonly SessionState[];
+
+  createNamespace(request: NamespaceRequest): Promise<void>;
+  namespaces(): readonly NamespaceState[];
+  /** Throws `unknown_namespace`. */
+  namespace(name: string): NamespaceState;
+  /** Closes all its sessions, then the namespace. */
+  closeNamespace(name: string): Promise<void>;
+
+  /** The agent whose current secret this is; undefined for any other text. */
+  authenticate(secret: string): Participant | undefined;
+  /** The agent by name, for the puppet API; throws `unknown_session` or `agent_not_in_session`. */
+  participant(key: SessionKey, agent: string): Participant;
+
+  readonly feed: Feed;
+  readonly archive: Archive;
+
+  /** Journal writable and runtimes there; the sentences say what is not. */
+  ready(): Promise<{ readonly ready: boolean; readonly problems: readonly string[] }>;
+  /** Ends all sessions in good order (agents stopped with their grace) and stops taking new ones. */
+  shutdown(): Promise<void>;
+}
+
+/** A follower is a cursor into the journal: it replays from where it stands and then follows, without gap or repeat. */
+export interface Feed {
+  /**
+   * Records of one session after `after` (a seq); undefined: only what comes next. Ends when the session is closed
+   * and everything was read, when `signal` aborts, or with `SlowReader` when the reader falls too far behind.
+   */
+  session(key: SessionKey, after: number | undefined, signal: AbortSignal): AsyncIterable<JournalRecord>;
+  /** Records that start and end sessions and namespaces, after `after` (a position). */
+  manager(after: number | undefined, signal: AbortSignal): AsyncIterable<JournalRecord>;
+}
+
+/** Sessions as the journal tells them, closed ones included. */
+export interface Archive {
+  list(query: StreamQuery): Promise<StreamPage>;
+  /** The state folded from the whole story; throws `unknown_session`. */
+  state(key: SessionKey): Promise<SessionState>;
+  /** Throws `unknown_session`. */
+  records(key: SessionKey, after: number, limit: number): Promise<readonly JournalRecord[]>;
+}

@@ -1,0 +1,56 @@
+/**
+ * What one agent of one session can do: the face of the engine that MCP and the puppet API talk to. Every method
+ * rejects with a `Refusal` when a rule says no, and with a `JournalError` when nothing can be written.
+ */
+import type { WaitFilter } from '../domain/event.ts';
+import type { AgentPlan, CustomToolPlan } from '../domain/graph.ts';
+import type { SessionKey, SessionState } from '../domain/state.ts';
+import type { Message, Thread } from '../domain/wire/session.ts';
+
+/**
+ * Something on its way to a client. Call `settle(true)` once the answer was written to it, `settle(false)` when the
+ * client went away first: only what was written counts as handed over. Settling twice does nothing.
+ */
+export interface Delivery<T> {
+  readonly value: T;
+  settle(delivered: boolean): void;
+}
+
+export interface WaitRequest {
+  readonly filters: readonly WaitFilter[];
+  /** ms; above 55000 it is clipped. */
+  readonly maxWaitMs: number;
+  /** An explicit cursor: the oldest matching message after that one, handed over or not. */
+  readonly afterMessageId?: string;
+  /** The client went away. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Participant {
+  readonly key: SessionKey;
+  readonly agent: string;
+  readonly plan: AgentPlan;
+  /** The custom tools it was given access to, by name. */
+  readonly customTools: Readonly<Record<string, CustomToolPlan>>;
+  /** The session as it stands; do not keep. */
+  readonly state: SessionState;
+  /** False once its secret was revoked or its attempt is over. */
+  readonly valid: boolean;
+  /** An MCP session begins: marks the agent connected and, for a blocking agent's first one, holds until the others are there or 50 s passed. */
+  connect(): Promise<void>;
+  /** No MCP session of it is left. */
+  disconnected(): void;
+  createThread(name: string, participants: readonly string[]): Promise<Thread>;
+  closeThread(threadId: string, summary: string): Promise<void>;
+  addParticipant(threadId: string, name: string): Promise<void>;
+  removeParticipant(threadId: string, name: string): Promise<void>;
+  sendMessage(threadId: string, text: string, mentions: readonly string[]): Promise<Message>;
+  /** `value` is undefined when the time was up. Rejects with `unknown_message` for an unknown cursor. */
+  wait(request: WaitRequest): Promise<Delivery<Message | undefined>>;
+  /** The text of `coral://state`; settling it hands over everything it shows but messages that mention the reader. */
+  readState(): Delivery<string>;
+  /** Plugin `close_session_tool`: stops every agent and ends the session. */
+  closeSession(reason: string, result?: unknown): Promise<void>;
+  /** Called after every change of what `coral://state` would say to this agent; returns what ends it. */
+  onStateChange(changed: () => void): () => void;
+}
