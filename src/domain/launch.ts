@@ -1,5 +1,11 @@
-/** What a runtime needs to run one attempt of one agent. Made by the pure function in this file. */
-import type { RuntimePlan } from './graph.ts';
+/**
+ * What a runtime needs to run one attempt of one agent, and the pure function that makes it.
+ * Source: docs/wire.md, "Environment of an agent".
+ */
+import type { McpTransport } from './definition.ts';
+import type { AgentPlan, OptionPlan, RuntimePlan } from './graph.ts';
+import type { OptionValue } from './option.ts';
+import { encodeForEnvironment, encodeForFile } from './option-encoding.ts';
 
 /** Marks on everything we create, so that it can be found again without memory. Nothing secret. */
 export interface Labels {
@@ -28,4 +34,96 @@ export interface LaunchSpec {
   readonly how: RuntimePlan;
   /** Values that must never be shown: masked in anything kept of the agent's last words. */
   readonly secrets: readonly string[];
+}
+
+export interface LaunchInput {
+  readonly labels: Labels;
+  readonly namespace: string;
+  readonly plan: AgentPlan;
+  /** Sealed values by `AGENT/OPTION`, each the JSON text of an `OptionValue`. */
+  readonly sealed: Readonly<Record<string, string>>;
+  /** The attempt's own secret. */
+  readonly secret: string;
+  /** How this agent reaches the server: `HOST:PORT`, as the runtime's `addressOf` says. */
+  readonly address: string;
+  /** Version of the agent's definition. */
+  readonly version: string;
+  /** More from the server (proxies, claims …); wins over everything else. */
+  readonly extraEnvironment?: Readonly<Record<string, string>>;
+}
+
+/**
+ * From an agent's plan to what its runtime is asked for. A name that stands twice is decided in this order, the
+ * later winning: fixed variables of the definition, options, CORAL_*, `extraEnvironment`. Options without a value
+ * set nothing. Throws when the vault has no value for a sealed option: the agent must not start without it.
+ */
+export function launchSpec(input: LaunchInput): LaunchSpec {
+  const { labels, plan } = input;
+  const fixed = 'environment' in plan.runtime ? plan.runtime.environment : {};
+  const server = { ...serverEnvironment(input), ...input.extraEnvironment };
+
+  const options: Record<string, string> = {};
+  const files: OptionFile[] = [];
+  const secrets = [input.secret];
+  for (const [name, option] of Object.entries(plan.options)) {
+    const value = valueOf(option, `${plan.name}/${name}`, input.sealed);
+    if (!value) continue;
+    if (option.sealed) secrets.push(...textsOf(value, option.base64));
+    if (name in server) continue;
+    if (option.transport === 'fs') files.push({ variable: name, parts: encodeForFile(value) });
+    else options[name] = encodeForEnvironment(value, option.base64);
+  }
+
+  const environment: Record<string, string> = { ...fixed, ...options, ...server };
+  for (const file of files) delete environment[file.variable];
+  return {
+    labels,
+    namespace: input.namespace,
+    environment,
+    files,
+    folder: plan.folder,
+    version: input.version,
+    how: plan.runtime,
+    secrets: [...new Set(secrets)],
+  };
+}
+
+/** Path of an agent's MCP endpoint for a transport. Source: docs/wire.md, "MCP endpoints". */
+export function mcpPath(secret: string, transport: McpTransport): string {
+  return transport === 'sse' ? `/mcp/v1/${secret}/sse/` : `/mcp/v1/${secret}/mcp`;
+}
+
+function serverEnvironment({ labels, plan, secret, address }: LaunchInput): Record<string, string> {
+  return {
+    CORAL_CONNECTION_URL: `http://${address}${mcpPath(secret, plan.runtime.transport)}`,
+    CORAL_AGENT_ID: plan.name,
+    CORAL_AGENT_SECRET: secret,
+    CORAL_SESSION_ID: labels.session,
+    CORAL_API_URL: `http://${address}`,
+    CORAL_RUNTIME_ID: plan.runtime.kind,
+    ...(plan.systemPrompt !== undefined && { CORAL_PROMPT_SYSTEM: plan.systemPrompt }),
+    // Without a budget there is nothing to claim from; some agent templates refuse to start when it is missing.
+    CORAL_SEND_CLAIMS: '0',
+  };
+}
+
+function valueOf(
+  option: OptionPlan,
+  key: string,
+  sealed: Readonly<Record<string, string>>,
+): OptionValue | undefined {
+  if (!option.sealed) return option.value;
+  const text = Object.hasOwn(sealed, key) ? sealed[key] : undefined;
+  if (text === undefined) {
+    throw new Error(
+      `The secret value of option ${key} is no longer in the vault, so the agent cannot be started; create the session again.`,
+    );
+  }
+  return JSON.parse(text) as OptionValue;
+}
+
+/** Every form in which a secret may turn up in what the agent prints. */
+function textsOf(value: OptionValue, base64: boolean): string[] {
+  const elements = Array.isArray(value.value) ? (value.value as OptionValue['value'][]).map(String) : [];
+  return [encodeForEnvironment(value, base64), ...elements].filter((text) => text !== '');
 }

@@ -16,6 +16,8 @@ export interface OutputLine {
 export interface OutputStore {
   /** Takes a line at once (memory first, disk soon after); never throws, never blocks the caller. */
   append(session: string, line: Omit<OutputLine, 'number'>): void;
+  /** Counts bytes that were given up before they became a line (a runtime's `dropped`). */
+  countDropped(session: string, bytes: number): void;
   /** Kept lines of a session with number > after, oldest first, at most `limit`; optionally of one agent. */
   read(session: string, after: number, limit: number, agent?: string): Promise<readonly OutputLine[]>;
   /** The newest `limit` lines, oldest first. */
