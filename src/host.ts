@@ -1,0 +1,39 @@
+/**
+ * The one place where time, ids and randomness come from (`ports/host.ts`). The wall clock is read once, when the
+ * host is made; from then on time is that anchor plus the monotonic clock, so a jump of the machine's clock moves
+ * nothing while the process lives.
+ */
+import { randomBytes } from 'node:crypto';
+import { V7Generator } from 'uuidv7';
+import type { Host } from './ports/host.ts';
+
+/** The longest delay `setTimeout` takes, ms; above it Node fires at once. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+
+/** A host on the real clock. Its alarms keep the process alive until they fire or are cancelled. */
+export function createHost(): Host {
+  const anchor = Date.now() - performance.now();
+  const ids = new V7Generator();
+  const now = (): number => Math.floor(anchor + performance.now());
+
+  return {
+    now,
+    uuid: () => ids.generateOrResetCore(now(), 10_000).toString(),
+    secret: () => randomBytes(24).toString('base64url'),
+    random: () => Math.random(),
+    at(time, wake) {
+      let timer: NodeJS.Timeout;
+      const arm = (): void => {
+        const delay = Math.min(Math.max(0, time - now()), LONGEST_TIMEOUT);
+        timer = setTimeout(look, delay);
+      };
+      // Timers may fire up to a millisecond early, and far ones are armed in steps: so look before waking.
+      const look = (): void => {
+        if (now() < time) arm();
+        else wake();
+      };
+      arm();
+      return () => clearTimeout(timer);
+    },
+  };
+}
