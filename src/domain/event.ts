@@ -83,6 +83,8 @@ export type SessionEvent =
       readonly agent: string;
       readonly attempt: number;
       readonly at: number;
+      /** Restarts since it was last stable, this one included. */
+      readonly restarts: number;
       readonly reason: string;
     }
   | {

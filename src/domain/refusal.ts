@@ -18,7 +18,8 @@ export const REFUSAL_CODES = [
   'thread_closed',
   'not_participating',
   'already_participating',
-  'invalid_mention',
+  'invalid_mention', // mentioning oneself
+  'unknown_mention', // mentioning who takes no part in the thread
   'unknown_message',
   'unknown_team',
   'stale', // a report for an attempt that is over: means nothing, told to nobody

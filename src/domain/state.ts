@@ -336,7 +336,7 @@ function applyToAgent(state: OwnedSession, agent: OwnedAgent, event: AgentEvent,
     }
     case 'agent_retry_due':
       agent.phase = { type: 'waiting', retryAt: event.at, reason: event.reason };
-      agent.restarts += 1;
+      agent.restarts = event.restarts;
       return;
     case 'agent_observed':
       if (agent.phase.type === 'running' || agent.phase.type === 'stopping') {

@@ -1,0 +1,158 @@
+/**
+ * The rules of threads, messages and waits. Every refusal is a sentence that a language model can act on.
+ * Source: docs/wire.md, "Threads" and "Waits".
+ */
+import type { Command } from './command.ts';
+import type { Decision } from './decide.ts';
+import { Refusal } from './refusal.ts';
+import type { SessionState, ThreadState } from './state.ts';
+
+type Of<T extends Command['type']> = Extract<Command, { type: T }>;
+
+/** Any agent of the session may be a participant; the creator always is, first. */
+export function createThread(state: SessionState, command: Of<'create_thread'>): Decision {
+  const participants = [...new Set([command.by, ...command.participants])];
+  for (const name of participants) if (!state.agents.has(name)) return noSuchAgent(state, name);
+  return [
+    {
+      type: 'thread_created',
+      threadId: command.threadId,
+      name: command.name,
+      creator: command.by,
+      participants,
+    },
+  ];
+}
+
+export function closeThread(state: SessionState, command: Of<'close_thread'>): Decision {
+  const thread = openThread(state, command.threadId, command.by, 'close');
+  if (thread instanceof Refusal) return thread;
+  return [{ type: 'thread_closed', threadId: thread.id, summary: command.summary, by: command.by }];
+}
+
+export function addParticipant(state: SessionState, command: Of<'add_participant'>): Decision {
+  const thread = openThread(state, command.threadId, command.by, 'add participants to');
+  if (thread instanceof Refusal) return thread;
+  if (!state.agents.has(command.name)) return noSuchAgent(state, command.name);
+  if (thread.participants.has(command.name)) {
+    return new Refusal(
+      'already_participating',
+      `Agent "${command.name}" already participates in thread ${thread.id}.`,
+    );
+  }
+  return [{ type: 'thread_participant_added', threadId: thread.id, name: command.name, by: command.by }];
+}
+
+export function removeParticipant(state: SessionState, command: Of<'remove_participant'>): Decision {
+  const thread = openThread(state, command.threadId, command.by, 'remove participants from');
+  if (thread instanceof Refusal) return thread;
+  if (!state.agents.has(command.name)) return noSuchAgent(state, command.name);
+  if (!thread.participants.has(command.name)) {
+    return new Refusal(
+      'not_participating',
+      `Agent "${command.name}" does not participate in thread ${thread.id}.`,
+    );
+  }
+  return [{ type: 'thread_participant_removed', threadId: thread.id, name: command.name, by: command.by }];
+}
+
+export function sendMessage(state: SessionState, command: Of<'send_message'>): Decision {
+  const thread = openThread(state, command.threadId, command.by, 'send messages into');
+  if (thread instanceof Refusal) return thread;
+  const mentions = command.mentions.length < 2 ? command.mentions : [...new Set(command.mentions)];
+  for (const name of mentions) {
+    if (name === command.by) {
+      return new Refusal(
+        'invalid_mention',
+        'You cannot mention yourself; mention the agents you want to reach.',
+      );
+    }
+    if (!thread.participants.has(name)) {
+      return new Refusal(
+        'unknown_mention',
+        state.agents.has(name)
+          ? `You cannot mention "${name}": it does not participate in thread ${thread.id}. Add it first, or mention one of: ${others(thread, command.by)}.`
+          : `There is no agent "${name}" in this session. Participants of this thread you can mention: ${others(thread, command.by)}.`,
+      );
+    }
+  }
+  return [
+    {
+      type: 'message_sent',
+      threadId: thread.id,
+      messageId: command.messageId,
+      sender: command.by,
+      text: command.text,
+      mentions,
+    },
+  ];
+}
+
+export function startWait(state: SessionState, command: Of<'start_wait'>): Decision {
+  if (!state.agents.has(command.agent)) return noSuchAgent(state, command.agent);
+  return [{ type: 'wait_started', agent: command.agent, waitId: command.waitId, filters: command.filters }];
+}
+
+/** Also ends a wait that never needed to be parked: then its start is recorded with it. */
+export function endWait(state: SessionState, command: Of<'end_wait'>): Decision {
+  const agent = state.agents.get(command.agent);
+  if (agent === undefined) return noSuchAgent(state, command.agent);
+  const { agent: name, waitId } = command;
+  const end = {
+    type: 'wait_ended' as const,
+    agent: name,
+    waitId,
+    outcome: command.outcome,
+    ...(command.ordinal !== undefined && { ordinal: command.ordinal }),
+  };
+  if (agent.waits.has(waitId)) return [end];
+  // Its agent's exit ended it already, or it was answered at once; only what was handed over matters then.
+  if (command.outcome !== 'message') return [];
+  return [{ type: 'wait_started', agent: name, waitId, filters: command.filters }, end];
+}
+
+export function readState(state: SessionState, command: Of<'read_state'>): Decision {
+  const agent = state.agents.get(command.agent);
+  if (agent === undefined) return noSuchAgent(state, command.agent);
+  return agent.inbox.hasPlain ? [{ type: 'state_read', agent: command.agent, upTo: command.upTo }] : [];
+}
+
+/** The thread, if it is there for this agent, open, and the agent takes part. */
+function openThread(
+  state: SessionState,
+  threadId: string,
+  agent: string,
+  act: string,
+): ThreadState | Refusal {
+  if (!state.agents.has(agent)) return noSuchAgent(state, agent);
+  const thread = state.threads.get(threadId);
+  if (thread === undefined) {
+    return new Refusal(
+      'unknown_thread',
+      `There is no thread ${threadId}; read coral://state for the threads you are in.`,
+    );
+  }
+  if (!thread.participants.has(agent)) {
+    return new Refusal(
+      'not_participating',
+      `You do not participate in thread ${threadId}, so you cannot ${act} it.`,
+    );
+  }
+  if (thread.closed !== undefined) {
+    return new Refusal('thread_closed', `Thread ${threadId} is closed; create a new thread to go on.`);
+  }
+  return thread;
+}
+
+function noSuchAgent(state: SessionState, name: string): Refusal {
+  const names = [...state.agents.keys()].slice(0, 20).join(', ');
+  return new Refusal(
+    'agent_not_in_session',
+    `There is no agent "${name}" in this session. Agents: ${names}.`,
+  );
+}
+
+function others(thread: ThreadState, except: string): string {
+  const names = [...thread.participants].filter((name) => name !== except);
+  return names.length === 0 ? '(nobody else is in it)' : names.join(', ');
+}
