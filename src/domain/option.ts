@@ -37,7 +37,7 @@ export interface OptionDefinition {
   readonly default?: OptionValue['value'];
   readonly transport: 'env' | 'fs';
   readonly secret: boolean;
-  /** Lists of strings in the environment are base64-encoded element by element. */
+  /** Strings are base64-encoded in the environment, lists of them element by element. */
   readonly base64: boolean;
   readonly display?: {
     readonly label?: string;
@@ -47,3 +47,26 @@ export interface OptionDefinition {
   };
   readonly validation?: OptionValidation;
 }
+
+export { checkOption, optionFromPlain } from './option-check.ts';
+export { encodeForEnvironment, encodeForFile } from './option-encode.ts';
+
+/** `*_KEY`, `*_TOKEN`, `*SECRET*` and `*PASSWORD*`, in any case: names whose values are masked in what people see. */
+export function looksSecret(name: string): boolean {
+  return /(_KEY|_TOKEN)$|SECRET|PASSWORD/i.test(name);
+}
+
+/** The type of one element: `u32` for both `u32` and `list[u32]`. */
+export function elementType(type: OptionType): ScalarType {
+  return (type.startsWith('list[') ? type.slice(5, -1) : type) as ScalarType;
+}
+
+export function isListType(type: OptionType): type is ListType {
+  return type.startsWith('list[');
+}
+
+/** Every type an option can have, lists included. */
+export const OPTION_TYPES: readonly OptionType[] = [
+  ...SCALAR_TYPES,
+  ...SCALAR_TYPES.filter((type) => type !== 'bool').map((type): ListType => `list[${type}]`),
+];
