@@ -68,7 +68,14 @@ export interface StreamPage {
 /** Why the journal could not take an append; the message is a sentence that names the file. */
 export class JournalError extends Error {
   constructor(
-    readonly code: 'conflict' | 'full' | 'unavailable' | 'corrupt' | 'newer_version' | 'closed',
+    readonly code:
+      | 'conflict' // the stream is not where the append expected it, or is still open and cannot be dropped
+      | 'full' // no space left
+      | 'unavailable' // read-only, locked by another program, I/O error
+      | 'corrupt'
+      | 'newer_version'
+      | 'closed' // this journal object was closed
+      | 'bad_cursor', // a page was asked for with a cursor that no page returned: the caller's fault
     message: string,
     options?: { cause?: unknown },
   ) {
