@@ -48,9 +48,11 @@ function question(query: StreamQuery): { sql: string; values: unknown[] } {
     );
   }
   if (query.id !== undefined) must('s.id = ?', query.id);
-  // An id names one stream or a few: with one at hand, the namespace must not tempt SQLite to walk its index.
+  // An id names one stream or a few, and few are open of the many there ever were: with either at hand, the
+  // namespace must not tempt SQLite to walk its index.
   if (query.namespace !== undefined) {
-    must(query.id === undefined ? 's.namespace = ?' : '+s.namespace = ?', query.namespace);
+    const narrow = query.id !== undefined || query.open === true;
+    must(narrow ? '+s.namespace = ?' : 's.namespace = ?', query.namespace);
   }
   if (query.kind !== undefined) must('s.kind = ?', query.kind);
   if (query.open !== undefined) must(query.open ? 's.closed_at IS NULL' : 's.closed_at IS NOT NULL');
