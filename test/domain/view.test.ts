@@ -113,6 +113,7 @@ describe('the status of an agent', () => {
       agent: 'a',
       attempt: 1,
       at: at(9),
+      restarts: 1,
       reason: 'failed',
     };
     const view = agent(launching('a'), started('a'), exited('a', 1, at(5), 3), retry);
@@ -126,6 +127,7 @@ describe('the status of an agent', () => {
       agent: 'a',
       attempt: 1,
       at: at(9),
+      restarts: 1,
       reason: 'failed',
     };
     const view = agent(

@@ -52,7 +52,7 @@ const everything: SessionEvent[] = [
   { type: 'agent_observed', agent: 'a', attempt: 1, seen: false }, // 17
   { type: 'agent_disconnected', agent: 'a' },
   exited('a', 1, at(19), 2), // 19
-  { type: 'agent_retry_due', agent: 'a', attempt: 1, at: at(21), reason: 'failed' },
+  { type: 'agent_retry_due', agent: 'a', attempt: 1, at: at(21), restarts: 1, reason: 'failed' },
   launching('a', 2), // 21
   { type: 'agent_stopping', agent: 'a', attempt: 2, cause: 'session_closed' },
   { type: 'docker_container_removed', agent: 'a', attempt: 1, containerId: 'c1' }, // 23

@@ -1,9 +1,9 @@
 /** Facts of one session written as a story: each a second after the one before. */
-import { DEFAULT_TIMEOUTS, NO_RESTART } from '../../src/domain/definition.ts';
 import type { SessionEvent } from '../../src/domain/event.ts';
 import type { AgentPlan } from '../../src/domain/graph.ts';
 import { foldSession, type SessionState } from '../../src/domain/state.ts';
 import type { SessionRuntimeSettings } from '../../src/domain/wire/request.ts';
+import { agentPlan } from './plans.ts';
 
 /** 2026-01-01T00:00:00.000Z, the time of a story's first fact. */
 export const EPOCH = Date.UTC(2026, 0, 1);
@@ -38,31 +38,7 @@ export function sessionOf(...events: readonly SessionEvent[]): SessionState {
   return state;
 }
 
-export function plan(name: string, extra: Partial<AgentPlan> = {}): AgentPlan {
-  return {
-    name,
-    id: { name, version: '1.0.0', registrySourceId: { type: 'local' } },
-    runtime: {
-      kind: 'scripted',
-      exitCode: 0,
-      ignoreStop: false,
-      output: [],
-      flood: 0,
-      startDelay: 0,
-      transport: 'streamable_http',
-    },
-    folder: '/',
-    options: {},
-    blocking: false,
-    tools: [],
-    plugins: [],
-    annotations: {},
-    links: [],
-    restart: NO_RESTART,
-    timeouts: DEFAULT_TIMEOUTS,
-    ...extra,
-  };
-}
+export const plan = agentPlan;
 
 export function opened(...agents: readonly AgentPlan[]): SessionEvent {
   return {
