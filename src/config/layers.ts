@@ -191,8 +191,7 @@ type Shape =
 
 /** What a schema holds, below its defaults. */
 function shapeOf(schema: z.ZodType): Shape {
-  if (schema instanceof z.ZodObject)
-    return { kind: 'section', keys: schema.shape };
+  if (schema instanceof z.ZodObject) return { kind: 'section', keys: schema.shape };
   if (schema instanceof z.ZodRecord) return { kind: 'map', value: schema.valueType as z.ZodType };
   if (schema instanceof z.ZodArray) return { kind: 'list', entry: schema.element as z.ZodType };
   if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional) {

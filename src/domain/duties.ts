@@ -37,7 +37,8 @@ export function owed(state: SessionState, now: number): Owed {
 
   const duties: Duty[] = [];
   const moments: number[] = [];
-  if (phase.type === 'running' && phase.settings.ttl != null) moments.push(phase.executedAt + phase.settings.ttl);
+  if (phase.type === 'running' && phase.settings.ttl != null)
+    moments.push(phase.executedAt + phase.settings.ttl);
   for (const agent of state.agents.values()) {
     const duty = dutyOf(agent, phase.type === 'running', now);
     duties.push(...duty);

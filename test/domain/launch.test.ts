@@ -102,7 +102,9 @@ describe('the environment of a launched agent', () => {
     );
     expect(spec.environment).not.toHaveProperty('NOTHING');
     expect(spec.environment).not.toHaveProperty('CERT');
-    expect(spec.files).toEqual([{ variable: 'CERT', parts: [Uint8Array.of(0, 1), Uint8Array.of(1, 2)] }]);
+    expect(spec.files.map(({ variable, parts }) => [variable, ...parts.map((part) => [...part])])).toEqual([
+      ['CERT', [0, 1], [1, 2]],
+    ]);
   });
 
   it('takes secret options from the vault and remembers every form of them to mask', () => {

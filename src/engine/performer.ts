@@ -1,0 +1,270 @@
+/**
+ * Performs what a session's state owes to the world: launches, watches, stops, looks, forgets. One thing per duty
+ * key at a time; what is no longer owed is given up; what failed is tried again with a growing pause.
+ */
+import type { Duty } from '../domain/duties.ts';
+import { launchSpec } from '../domain/launch.ts';
+import { Refusal } from '../domain/refusal.ts';
+import type { AgentState } from '../domain/state.ts';
+import { LaunchFailure, type Handle, type Observer, type Runtime } from '../ports/runtime.ts';
+import { digestOf } from './credentials.ts';
+import { ParticipantOf } from './participant-of.ts';
+import { reasonOf, type SessionRunner } from './session-runner.ts';
+import { CONNECT_WARNING } from './world.ts';
+
+const FIRST_RETRY = 1_000;
+const LONGEST_RETRY = 30_000;
+
+/** Something being done. `giveUp` is called once, when it is no longer owed. */
+interface Task {
+  giveUp: (() => void) | undefined;
+  failures: number;
+}
+
+export class Performer {
+  private readonly tasks = new Map<string, Task>();
+  private detached = false;
+
+  constructor(private readonly runner: SessionRunner) {}
+
+  /** Begins what is owed and not being done; gives up what is being done and no longer owed. */
+  perform(duties: readonly Duty[]): void {
+    if (this.detached) return;
+    for (const [key, task] of this.tasks) {
+      if (task.giveUp !== undefined && !duties.some((duty) => duty.key === key)) {
+        const giveUp = task.giveUp;
+        task.giveUp = undefined;
+        giveUp();
+      }
+    }
+    for (const duty of duties) {
+      if (this.tasks.has(duty.key)) continue;
+      const task: Task = { giveUp: undefined, failures: 0 };
+      this.tasks.set(duty.key, task);
+      void this.run(duty, task);
+    }
+  }
+
+  /** Lets go of everything without ending anything. */
+  detach(): void {
+    this.detached = true;
+    for (const [key, task] of this.tasks) if (key.startsWith('watch/')) task.giveUp?.();
+  }
+
+  private async run(duty: Duty, task: Task): Promise<void> {
+    for (;;) {
+      try {
+        await this.once(duty, task);
+        break;
+      } catch (error) {
+        task.failures += 1;
+        const pause = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** Math.min(task.failures - 1, 5));
+        this.runner.world.log.error(
+          `Could not ${describe(duty)}; trying again in ${pause} ms.`,
+          this.runner.tags({ error, ...('agent' in duty && { agent: duty.agent }) }),
+        );
+        await this.runner.pause(pause);
+        if (this.detached) break;
+      }
+    }
+    this.tasks.delete(duty.key);
+    if (duty.type !== 'forget') this.runner.attend();
+  }
+
+  private async once(duty: Duty, task: Task): Promise<void> {
+    switch (duty.type) {
+      case 'launch':
+        return this.launch(duty, task);
+      case 'watch':
+        return this.watch(duty, task);
+      case 'stop':
+        return this.stop(duty, task);
+      case 'look':
+        await this.runner.submit({ type: 'look' });
+        return;
+      case 'forget':
+        return this.forget();
+    }
+  }
+
+  private async launch(duty: Extract<Duty, { type: 'launch' }>, task: Task): Promise<void> {
+    const { runner } = this;
+    const { world } = runner;
+    const agent = this.agent(duty.agent);
+    if (agent?.phase.type !== 'waiting') return;
+    const { plan } = agent;
+    const abort = new AbortController();
+    task.giveUp = () => abort.abort();
+
+    // The intent is written down before the act, so that a crash in between is found by the label.
+    const secret = world.host.secret();
+    const secretDigest = digestOf(secret);
+    world.credentials.add(secretDigest, new ParticipantOf(runner, duty.agent, secretDigest));
+    try {
+      await runner.submit({ type: 'begin_launch', agent: duty.agent, attempt: duty.attempt, secretDigest });
+    } catch (error) {
+      world.credentials.remove(secretDigest);
+      if (error instanceof Refusal) return;
+      throw error;
+    }
+    const ref = { agent: duty.agent, attempt: duty.attempt };
+    let handle: Handle;
+    const runtime = this.runtime(agent);
+    try {
+      const sealed = Object.values(plan.options).some((option) => option.sealed === true)
+        ? await world.vault.open(runner.stream)
+        : {};
+      const extraEnvironment = world.settings.extraEnvironment?.[plan.runtime.kind];
+      const spec = launchSpec({
+        labels: { instance: world.instance, session: runner.state.sessionId, ...ref },
+        namespace: runner.state.namespace,
+        plan,
+        sealed,
+        secret,
+        address: runtime.addressOf(world.agentPort()),
+        version: plan.id.version,
+        ...(extraEnvironment !== undefined && { extraEnvironment }),
+      });
+      handle = await runtime.launch(spec, abort.signal, this.observer(duty));
+    } catch (error) {
+      const detail =
+        error instanceof LaunchFailure ? error.message : `The launch failed unexpectedly: ${reasonOf(error)}`;
+      if (!(error instanceof LaunchFailure))
+        world.log.error('A launch failed unexpectedly.', runner.tags({ error, agent: duty.agent }));
+      await runner.report({
+        type: 'report_exit',
+        ...ref,
+        ending: { kind: 'could_not_start', detail },
+        jitter: world.host.random(),
+      });
+      world.credentials.remove(secretDigest);
+      return;
+    }
+    await runner.report({ type: 'report_started', ...ref, handle });
+    const now = this.agent(duty.agent)?.phase;
+    const ours = (now?.type === 'running' || now?.type === 'stopping') && now.attempt === duty.attempt;
+    // Its attempt was over before it ran: nobody else knows of it, so it ends here.
+    if (!ours) await runtime.stop(handle, 0);
+  }
+
+  private async watch(duty: Extract<Duty, { type: 'watch' }>, task: Task): Promise<void> {
+    const { runner } = this;
+    const { host } = runner.world;
+    const agent = this.agent(duty.agent);
+    const phase = agent?.phase;
+    if (
+      agent === undefined ||
+      (phase?.type !== 'running' && phase?.type !== 'stopping') ||
+      phase.handle === undefined
+    )
+      return;
+    const digest = agent.secretDigest;
+    const attachment = this.runtime(agent).attach(phase.handle as Handle, this.observer(duty));
+    const givenUp = new Promise<undefined>((resolve) => {
+      task.giveUp = () => {
+        attachment.detach();
+        resolve(undefined);
+      };
+    });
+    const cancelWarning = host.at((phase.startedAt ?? host.now()) + CONNECT_WARNING, () => {
+      const now = this.agent(duty.agent);
+      if (now?.phase.type === 'running' && !now.everConnected) {
+        runner.world.log.warn(
+          `Agent "${duty.agent}" has run for ${CONNECT_WARNING / 1000} s without connecting to its MCP endpoint (CORAL_CONNECTION_URL).`,
+          runner.tags({ agent: duty.agent }),
+        );
+      }
+    });
+    try {
+      const ending = await Promise.race([attachment.ended, givenUp]);
+      if (ending === undefined) return;
+      await runner.report({
+        type: 'report_exit',
+        agent: duty.agent,
+        attempt: duty.attempt,
+        ending,
+        jitter: host.random(),
+      });
+    } finally {
+      cancelWarning();
+    }
+    if (digest !== undefined) runner.world.credentials.remove(digest);
+  }
+
+  private async stop(duty: Extract<Duty, { type: 'stop' }>, task: Task): Promise<void> {
+    const agent = this.agent(duty.agent);
+    if (agent?.phase.type !== 'stopping' || agent.phase.handle === undefined) return;
+    // Its end is reported by the watch; until then this duty is being done.
+    const over = new Promise<void>((resolve) => {
+      task.giveUp = resolve;
+    });
+    const receipt = await this.runtime(agent).stop(agent.phase.handle as Handle, agent.plan.timeouts.stop);
+    if (!receipt.gone) throw new Error(`still there: ${receipt.left.join(', ')}`);
+    await over;
+  }
+
+  private async forget(): Promise<void> {
+    const { runner } = this;
+    const { world } = runner;
+    for (const agent of runner.state.agents.values()) {
+      if (Object.values(agent.plan.options).some((option) => option.sealed === true)) {
+        await world.vault.erase(runner.stream);
+        break;
+      }
+    }
+    await world.output.release(runner.state.sessionId);
+  }
+
+  private observer(duty: { readonly agent: string; readonly attempt: number }): Observer {
+    const { runner } = this;
+    const { agent, attempt } = duty;
+    return {
+      line: (line) => runner.world.output.append(runner.state.sessionId, { agent, attempt, ...line }),
+      dropped: (bytes) => runner.world.output.countDropped(runner.state.sessionId, bytes),
+      visible: (seen) => void runner.report({ type: 'report_observed', agent, attempt, seen }),
+      noted: (fact) => {
+        if (fact.type === 'progress') {
+          runner.world.output.append(runner.state.sessionId, {
+            agent,
+            attempt,
+            io: 'error',
+            text: fact.text,
+            time: runner.world.host.now(),
+          });
+        } else {
+          void runner.report({
+            type: 'report_container',
+            agent,
+            attempt,
+            fact: fact.type,
+            containerId: fact.containerId,
+          });
+        }
+      },
+    };
+  }
+
+  private agent(name: string): AgentState | undefined {
+    return this.runner.state.agents.get(name);
+  }
+
+  private runtime(agent: AgentState): Runtime {
+    const { kind } = agent.plan.runtime;
+    const runtime = this.runner.world.runtimes.get(kind);
+    if (runtime === undefined) throw new LaunchFailure(`This server has no ${kind} runtime.`);
+    return runtime;
+  }
+}
+
+function describe(duty: Duty): string {
+  switch (duty.type) {
+    case 'launch':
+    case 'watch':
+    case 'stop':
+      return `${duty.type} agent "${duty.agent}"`;
+    case 'look':
+      return 'write down what became due';
+    case 'forget':
+      return "erase the closed session's secrets";
+  }
+}

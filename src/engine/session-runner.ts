@@ -1,0 +1,206 @@
+/**
+ * Runs one session. Five invariants hold here and are cited by number:
+ *
+ * - R1 A fact goes decide → journal → state. One command at a time; the state in memory is never ahead of the
+ *   journal; nothing is acknowledged before it is durable.
+ * - R2 The world is told and touched only from the drain that follows a commit, in event order.
+ * - R3 A duty is owed by the state, never by an event: first run, retry and recovery are one path.
+ * - R4 Every report from the world carries its attempt; a report for an attempt that is over means nothing.
+ * - R5 Waking up is looking: boot, alarm and retry do the same thing. An alarm only names the future.
+ */
+import type { Command } from '../domain/command.ts';
+import { decide } from '../domain/decide.ts';
+import { owed } from '../domain/duties.ts';
+import { sessionStream, type SessionEvent } from '../domain/event.ts';
+import { Refusal } from '../domain/refusal.ts';
+import { evolve, type SessionKey, type SessionState } from '../domain/state.ts';
+import type { JournalRecord } from '../ports/journal.ts';
+import { Performer } from './performer.ts';
+import { Barrier } from './barrier.ts';
+import { Waits } from './waits.ts';
+import type { World } from './world.ts';
+
+interface Queued {
+  readonly command: Command;
+  resolve(records: readonly JournalRecord[]): void;
+  reject(error: unknown): void;
+}
+
+/** How long to wait before something that failed is tried again, ms. */
+const RETRY_AFTER = 1_000;
+const LONGEST_RETRY = 30_000;
+
+/** Facts after which nobody in the world is owed anything else than before. */
+const TALK: ReadonlySet<SessionEvent['type']> = new Set([
+  'message_sent',
+  'thread_created',
+  'thread_participant_added',
+  'thread_participant_removed',
+  'thread_closed',
+  'wait_started',
+  'wait_ended',
+  'state_read',
+]);
+
+const NONE: readonly JournalRecord[] = [];
+
+/** What an unexpected error says. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : JSON.stringify(error);
+}
+
+export class SessionRunner {
+  readonly waits = new Waits(this);
+  readonly barrier = new Barrier(this);
+  private readonly performer = new Performer(this);
+  private queue: Queued[] = [];
+  private busy = false;
+  private cancelAlarm: (() => void) | undefined;
+  private readonly watchers = new Set<() => void>();
+  private readonly listeners = new Set<() => void>();
+
+  /** `state` is mine from now on: nobody else folds into it. */
+  constructor(
+    readonly world: World,
+    private current: SessionState,
+  ) {}
+
+  get state(): SessionState {
+    return this.current;
+  }
+
+  get key(): SessionKey {
+    return { namespace: this.current.namespace, sessionId: this.current.sessionId };
+  }
+
+  get stream(): string {
+    return sessionStream(this.current.sessionId);
+  }
+
+  /** Boot (R5): look at what the state owes. */
+  start(): void {
+    this.attend();
+  }
+
+  /** Decides, makes durable, folds, tells. Rejects with the Refusal, or with JournalError when it could not be written. */
+  submit(command: Command): Promise<readonly JournalRecord[]> {
+    return new Promise((resolve, reject) => {
+      this.queue.push({ command, resolve, reject });
+      if (!this.busy) void this.pump();
+    });
+  }
+
+  /** A report about something that already happened: kept until it is written down, whatever the disk says. */
+  async report(command: Command): Promise<void> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        await this.submit(command);
+        return;
+      } catch (error) {
+        if (error instanceof Refusal) return; // R4
+        if (this.current.phase.type === 'closed') return;
+        if (tries === 0)
+          this.world.log.error(
+            'A fact could not be written down yet; it is tried again.',
+            this.tags({ error }),
+          );
+        await this.pause(Math.min(LONGEST_RETRY, RETRY_AFTER * 2 ** Math.min(tries, 5)));
+      }
+    }
+  }
+
+  /** Resolves as soon as `holds` is true of the state. */
+  until(holds: (state: SessionState) => boolean): Promise<void> {
+    if (holds(this.current)) return Promise.resolve();
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (!holds(this.current)) return;
+        this.watchers.delete(look);
+        resolve();
+      };
+      this.watchers.add(look);
+    });
+  }
+
+  /** Calls `changed` after every commit; returns what ends it. */
+  onChange(changed: () => void): () => void {
+    this.listeners.add(changed);
+    return () => this.listeners.delete(changed);
+  }
+
+  /** Waits on the host's clock. */
+  pause(ms: number): Promise<void> {
+    const { host } = this.world;
+    return new Promise((resolve) => host.at(host.now() + ms, resolve));
+  }
+
+  /** Stops performing without touching agents: the server goes, they may stay. */
+  detach(): void {
+    this.cancelAlarm?.();
+    this.cancelAlarm = undefined;
+    this.performer.detach();
+  }
+
+  tags(more?: { agent?: string; error?: unknown }): Record<string, unknown> {
+    const { error, ...rest } = more ?? {};
+    return {
+      namespace: this.current.namespace,
+      session: this.current.sessionId,
+      ...rest,
+      ...(error !== undefined && { error: reasonOf(error) }),
+    };
+  }
+
+  private async pump(): Promise<void> {
+    this.busy = true;
+    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+      const now = this.world.host.now();
+      const decision = decide(this.current, next.command, now);
+      if (decision instanceof Refusal) {
+        next.reject(decision);
+        continue;
+      }
+      if (decision.length === 0) {
+        next.resolve(NONE);
+        continue;
+      }
+      let records: readonly JournalRecord[];
+      try {
+        records = await this.world.journal.append({
+          stream: this.stream,
+          expectedSeq: this.current.seq,
+          time: now,
+          events: decision,
+          ...(decision[decision.length - 1]?.type === 'session_closed' && { closes: true }),
+        });
+      } catch (error) {
+        next.reject(error);
+        continue;
+      }
+      for (const record of records) this.current = evolve(this.current, record);
+      next.resolve(records);
+      this.drain(records);
+    }
+    this.busy = false;
+  }
+
+  /** R2: the only place from which anybody hears of a fact. */
+  private drain(records: readonly JournalRecord[]): void {
+    this.world.feed.publish(this.stream, records);
+    this.waits.take(records);
+    for (const listener of this.listeners) listener();
+    if (records.every((record) => TALK.has((record.event as SessionEvent).type))) return;
+    if (this.current.phase.type === 'closed') this.world.closed(this);
+    for (const look of [...this.watchers]) look();
+    this.attend();
+  }
+
+  /** R3, R5: compares what is owed with what is being done, and sets the next alarm. */
+  attend(): void {
+    const { host } = this.world;
+    const { duties, alarm } = owed(this.current, host.now());
+    this.cancelAlarm?.();
+    this.cancelAlarm = alarm === undefined ? undefined : host.at(alarm, () => this.attend());
+    this.performer.perform(duties);
+  }
+}
