@@ -1,0 +1,194 @@
+/**
+ * What an operator does to a journal file: check it, copy it, make it small. Checking and copying go on beside a
+ * running server; compacting wants the file for itself.
+ */
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import { JournalError } from '../ports/journal.ts';
+import { JOURNAL_APPLICATION_ID, JOURNAL_FORMAT, openJournalFile } from './sqlite-schema.ts';
+import { newerVersion } from './sqlite-file.ts';
+import { storageError } from './storage-error.ts';
+
+export interface JournalCheck {
+  /** One sentence each; none: the journal is whole. At most 100 of a kind. */
+  readonly problems: readonly string[];
+  readonly streams: number;
+  readonly events: number;
+  readonly bytes: number;
+}
+
+const PROBLEMS_OF_A_KIND = 100;
+
+/** Questions about the rows, each answered by what is wrong: `subject` says with what. */
+const QUESTIONS: readonly { readonly sql: string; readonly problem: (subject: string) => string }[] = [
+  {
+    sql: `SELECT s.stream || ' (' || count(e.seq) || ' records, numbered ' || coalesce(min(e.seq), 0) || ' to ' || coalesce(max(e.seq), 0) || ')'
+            FROM streams s LEFT JOIN events e ON e.stream = s.ref GROUP BY s.ref
+            HAVING count(e.seq) = 0 OR min(e.seq) <> 1 OR max(e.seq) <> count(e.seq)`,
+    problem: (subject) => `Records are missing from the stream ${subject}.`,
+  },
+  {
+    sql: `SELECT DISTINCT stream FROM events
+            WHERE stream NOT IN (SELECT ref FROM streams) AND stream NOT IN (SELECT stream FROM dropped)`,
+    problem: (subject) => `There are records of a stream that is not in the catalogue (number ${subject}).`,
+  },
+  {
+    sql: `SELECT position FROM events
+            WHERE CASE WHEN json_valid(body) THEN body ->> '$.type' IS NOT type ELSE 1 END`,
+    problem: (subject) => `The record at position ${subject} is not the event it says it is.`,
+  },
+  {
+    sql: `SELECT stream FROM streams WHERE NOT json_valid(annotations)`,
+    problem: (subject) => `The annotations of the stream ${subject} cannot be read.`,
+  },
+];
+
+/**
+ * Looks at every page and every record without changing anything. Throws JournalError when the file cannot be looked
+ * at at all: `unavailable`, `newer_version`, or `corrupt` when it is not a journal of Coral.
+ */
+export function checkJournal(file: string): JournalCheck {
+  return withFile(file, (database) => {
+    const problems: string[] = [];
+    /** Damaged pages end a look early; that is a finding too. */
+    const look = <T>(work: () => T, otherwise: T): T => {
+      try {
+        return work();
+      } catch (cause) {
+        const error = storageError({ what: 'journal', file }, 'read', cause);
+        if (error.code !== 'corrupt') throw error;
+        const finding = damage(cause instanceof Error ? cause.message : String(cause));
+        if (!problems.includes(finding)) problems.push(finding);
+        return otherwise;
+      }
+    };
+    look(() => {
+      const pages = database.prepare(`PRAGMA integrity_check(${PROBLEMS_OF_A_KIND})`).pluck().iterate();
+      for (const finding of pages as Iterable<string>) if (finding !== 'ok') problems.push(damage(finding));
+    }, undefined);
+    for (const { sql, problem } of QUESTIONS) {
+      look(() => {
+        const subjects = database.prepare(`${sql} LIMIT ${PROBLEMS_OF_A_KIND}`).pluck().iterate();
+        for (const subject of subjects) problems.push(problem(String(subject)));
+      }, undefined);
+    }
+    const count = (table: string): number =>
+      look(() => database.prepare(`SELECT count(*) FROM ${table}`).pluck().get() as number, 0);
+    return { problems, streams: count('streams'), events: count('events'), bytes: statSync(file).size };
+  });
+}
+
+function damage(finding: string): string {
+  return `SQLite finds damage: ${finding}.`;
+}
+
+/**
+ * Copies the journal as it is at one moment to `target`, which must not exist; it appears whole or not at all.
+ * Secrets are not in it: they lie in the vault. Throws JournalError.
+ */
+export async function backupJournal(file: string, target: string): Promise<{ readonly bytes: number }> {
+  if (existsSync(target)) {
+    throw new JournalError(
+      'unavailable',
+      `${target} exists already: name a file that does not, for the backup of ${file}.`,
+    );
+  }
+  const draft = `${target}.partial`;
+  const database = openForReading(file);
+  try {
+    rmSync(draft, { force: true });
+    closeSync(openSync(draft, 'wx', 0o600));
+    await database.backup(draft);
+    settle(draft);
+    renameSync(draft, target);
+    return { bytes: statSync(target).size };
+  } catch (cause) {
+    throw storageError({ what: 'journal', file: target }, 'written', cause);
+  } finally {
+    database.close();
+    for (const leftover of [draft, `${draft}-wal`, `${draft}-shm`, `${draft}-journal`]) {
+      rmSync(leftover, { force: true });
+    }
+  }
+}
+
+/**
+ * Gives the space of dropped streams back to the disk. Needs as much free space as the journal has left, and no
+ * server on the file. Sizes in bytes. Throws JournalError: `unavailable` when the file is in use.
+ */
+export function compactJournal(file: string): { readonly before: number; readonly after: number } {
+  assertThere(file);
+  const database = openJournalFile(file, 'full', 0);
+  try {
+    // Only a connection that is alone gets this mode: the proof that nobody else has the file open.
+    database.pragma('locking_mode = EXCLUSIVE');
+    database.exec('BEGIN EXCLUSIVE; COMMIT');
+    const before = statSync(file).size;
+    database.exec(
+      `DELETE FROM events WHERE stream IN (SELECT stream FROM dropped);
+       DELETE FROM dropped;
+       VACUUM;`,
+    );
+    database.pragma('wal_checkpoint(TRUNCATE)');
+    return { before, after: statSync(file).size };
+  } catch (cause) {
+    throw storageError({ what: 'journal', file }, 'written', cause);
+  } finally {
+    database.close();
+  }
+}
+
+function withFile<T>(file: string, look: (database: Database.Database) => T): T {
+  const database = openForReading(file);
+  try {
+    return look(database);
+  } catch (cause) {
+    throw storageError({ what: 'journal', file }, 'read', cause);
+  } finally {
+    database.close();
+  }
+}
+
+function openForReading(file: string): Database.Database {
+  assertThere(file);
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(file, { readonly: true, fileMustExist: true });
+    const format = database.pragma('user_version', { simple: true }) as number;
+    if (database.pragma('application_id', { simple: true }) !== JOURNAL_APPLICATION_ID) {
+      throw new JournalError(
+        'corrupt',
+        `${file} is not a journal of Coral: name the journal in the state folder.`,
+      );
+    }
+    if (format > JOURNAL_FORMAT) {
+      throw newerVersion({ what: 'journal', file }, `format ${format}`, `format ${JOURNAL_FORMAT}`);
+    }
+    return database;
+  } catch (cause) {
+    database?.close();
+    throw storageError({ what: 'journal', file }, 'opened', cause);
+  }
+}
+
+function assertThere(file: string): void {
+  if (!existsSync(file)) {
+    throw new JournalError(
+      'unavailable',
+      `There is no journal at ${file}: name the journal in the state folder.`,
+    );
+  }
+}
+
+/** On the disk before it gets its name. */
+function settle(file: string): void {
+  for (const path of [file, dirname(file)]) {
+    const descriptor = openSync(path, 'r');
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+}
