@@ -1,0 +1,161 @@
+/**
+ * One attempt that this server started and still hears of. C1: the story ends in this order: the leader exits, the
+ * rest of its processes are ended, the pipes are read to their end, the option files are removed, the ending is
+ * told. C2: it waits with the telling until somebody attached.
+ */
+import type { ChildProcessByStdio } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import type { Ending } from '../../domain/exit.ts';
+import type { LaunchSpec } from '../../domain/launch.ts';
+import type { Attachment, Line, Observer, StopReceipt } from '../../ports/runtime.ts';
+import { endedBySignal, endingOf, exitedWith, LastLines, maskOf } from '../ending.ts';
+import { Watch } from '../watch.ts';
+import { GroupEnd } from './group-end.ts';
+import type { Target } from './group-end.ts';
+import { OutputGate } from './output-gate.ts';
+import type { OutputLimits } from './output-gate.ts';
+import type { ProcessTable } from './process-table.ts';
+import { Pump } from './pump.ts';
+
+export type ChildHandle = ChildProcessByStdio<null, Readable, Readable>;
+
+export interface ChildContext {
+  readonly table: ProcessTable;
+  readonly now: () => number;
+  readonly output: OutputLimits;
+  /** Between SIGTERM and SIGKILL for what an agent that ended by itself left running, ms. */
+  readonly leftoverGraceMs: number;
+  /** Whether the kernel ended a process for want of memory that was just killed by nobody we know. */
+  readonly outOfMemory: () => boolean;
+  /** Removes what the attempt had besides processes. */
+  readonly cleanUp: () => Promise<void>;
+}
+
+/** Without a byte for this long, pipes that somebody still holds open are given up, ms. */
+const QUIET = 250;
+/** Pipes held open by what cannot be found are read this long at most, ms. */
+const LONGEST_DRAIN = 5_000;
+
+export class Child {
+  /** Resolves when nothing of it is left but what it said. */
+  readonly gone: Promise<void>;
+  /** Resolves when the ending is settled: true when somebody was told (C1). */
+  readonly concluded: Promise<boolean>;
+  readonly target: Target;
+  private readonly watch = new Watch();
+  private readonly lastLines: LastLines;
+  private readonly pumps: readonly Pump[];
+  private readonly attached: Promise<void>;
+  private announceAttached: () => void = () => undefined;
+  private end: GroupEnd | undefined;
+  private wasAsked = false;
+
+  constructor(
+    private readonly process: ChildHandle,
+    spec: LaunchSpec,
+    identity: { readonly pid: number; readonly start: string; readonly mark: string },
+    private readonly context: ChildContext,
+  ) {
+    this.lastLines = new LastLines(maskOf(spec.secrets));
+    const gate = new OutputGate(context.output, context.now);
+    this.pumps = [this.pump(process.stdout, 'out', gate), this.pump(process.stderr, 'error', gate)];
+    this.attached = new Promise((resolve) => (this.announceAttached = resolve));
+    const exited = new Promise<Ending>((resolve) => {
+      process.once('exit', (code, signal) => resolve(this.endingFor(code, signal)));
+    });
+    this.target = { ...identity, exited };
+    this.gone = exited.then(() => this.endTheRest());
+    this.concluded = Promise.all([exited, this.gone]).then(([ending]) => this.conclude(ending));
+  }
+
+  attach(observer: Observer): Attachment {
+    const attachment = this.watch.attach(observer);
+    this.announceAttached();
+    // Not before the caller has its attachment: what was held would come in the middle of its own statement.
+    queueMicrotask(() => this.pumps.forEach((pump) => pump.open()));
+    return attachment;
+  }
+
+  /** A second request joins the first; the shorter grace counts. */
+  async stop(graceMs: number): Promise<StopReceipt> {
+    this.wasAsked = true;
+    if (this.end) this.end.hurry(graceMs);
+    return this.endGroup(graceMs);
+  }
+
+  get isWatched(): boolean {
+    return this.watch.isWatched;
+  }
+
+  /** The server goes: the process lives on, unheard. */
+  abandon(): void {
+    for (const pump of this.pumps) pump.giveUp();
+    this.process.unref();
+  }
+
+  private async endGroup(graceMs: number): Promise<StopReceipt> {
+    const end = (this.end ??= new GroupEnd(this.target, this.context.table, graceMs));
+    const receipt = await end.done;
+    // What was left may be gone the next time somebody asks.
+    if (!receipt.gone && this.end === end) this.end = undefined;
+    return receipt;
+  }
+
+  private async endTheRest(): Promise<void> {
+    await this.endGroup(this.context.leftoverGraceMs);
+    await this.context.cleanUp();
+  }
+
+  private async conclude(ending: Ending): Promise<boolean> {
+    await this.attached;
+    await this.drained();
+    const told = this.watch.isWatched;
+    this.watch.end(endingOf(ending, this.lastLines.read()));
+    return told;
+  }
+
+  private async drained(): Promise<void> {
+    let open = true;
+    const closed = Promise.all(this.pumps.map((pump) => pump.closed)).then(() => {
+      open = false;
+    });
+    const quietLooks = Math.ceil(LONGEST_DRAIN / QUIET);
+    for (let look = 0, seen = -1; open && look < quietLooks; look += 1) {
+      await Promise.race([closed, afterQuiet()]);
+      const received = this.pumps.reduce((sum, pump) => sum + pump.received, 0);
+      if (received === seen) break;
+      seen = received;
+    }
+    if (open) for (const pump of this.pumps) pump.giveUp();
+    await closed;
+  }
+
+  private pump(stream: Readable, io: Line['io'], gate: OutputGate): Pump {
+    const dropped = (bytes: number): void => this.watch.dropped(bytes);
+    const take = (bytes: Buffer): void => {
+      const text = bytes.toString('utf8');
+      this.lastLines.add(text);
+      if (gate.passes(bytes.length)) this.watch.line({ io, text, time: this.context.now() });
+      else dropped(bytes.length + 1);
+    };
+    return new Pump(stream, take, dropped);
+  }
+
+  private endingFor(code: number | null, signal: NodeJS.Signals | null): Ending {
+    const time = this.context.now();
+    if (signal === null) return exitedWith(code ?? 0, time);
+    if (signal === 'SIGKILL' && !this.wasAsked && this.context.outOfMemory()) {
+      const detail =
+        'The kernel killed it because memory ran out; give the machine more, or the agent less to do.';
+      return { kind: 'out_of_memory', signal, detail, time };
+    }
+    return endedBySignal(signal, time);
+  }
+}
+
+/** A pause that also lets the event loop read what had come by its end: a busy machine is not a quiet pipe. */
+function afterQuiet(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(() => setImmediate(() => setImmediate(resolve)), QUIET);
+  });
+}

@@ -1,0 +1,141 @@
+/**
+ * Ends all processes of one attempt: its process group, whatever else stayed in its session, and what left both but
+ * still bears its mark. G1: it is over only when a look at the machine shows nothing alive, or when it has to be
+ * said what is left. G2: a signal goes only to processes that are certainly the attempt's. The group's number is
+ * when the leader is a child of this server (its end is noticed at once, and the kernel gives a pid to nobody while a
+ * group bears it), or when the leader or a marked member of the group is seen alive; everything else needs the mark.
+ */
+import { performance } from 'node:perf_hooks';
+import type { StopReceipt } from '../../ports/runtime.ts';
+import type { ProcessTable, Seen } from './process-table.ts';
+
+export interface Target {
+  /** The leader's pid: also the group's and the session's number. */
+  readonly pid: number;
+  readonly start: string;
+  readonly mark: string;
+  /** Resolves when the leader is gone. Only of a child of this process; any other leader is looked for. */
+  readonly exited?: Promise<unknown>;
+}
+
+/** Pauses between two looks, ms. */
+const FIRST_PAUSE = 5;
+const LONGEST_PAUSE = 100;
+/** Pause between two looks at a leader that is no child of ours, ms. */
+const LEADER_PAUSE = 50;
+/** How long after the kill something may take to disappear before it is said to be left, ms. */
+const CONFIRM = 5_000;
+
+export class GroupEnd {
+  readonly done: Promise<StopReceipt>;
+  /** On the monotonic clock, ms. */
+  private deadline: number;
+  private wake: () => void = () => undefined;
+
+  constructor(
+    private readonly target: Target,
+    private readonly table: ProcessTable,
+    graceMs: number,
+  ) {
+    this.deadline = performance.now() + graceMs;
+    this.done = this.run();
+  }
+
+  /** Another request while this one is under way: the shorter grace counts. */
+  hurry(graceMs: number): void {
+    this.deadline = Math.min(this.deadline, performance.now() + graceMs);
+    this.wake();
+  }
+
+  private async run(): Promise<StopReceipt> {
+    let members = await this.members();
+    if (members.length > 0 && !this.isDue()) {
+      this.signal(members, 'SIGTERM');
+      await this.leaderGoneOrDue();
+      members = await this.members();
+    }
+    let pause = FIRST_PAUSE;
+    while (members.length > 0 && !this.isDue()) {
+      await this.sleep(Math.min(pause, this.deadline - performance.now()));
+      pause = Math.min(pause * 2, LONGEST_PAUSE);
+      members = await this.members();
+    }
+
+    pause = FIRST_PAUSE;
+    const giveUp = performance.now() + CONFIRM;
+    while (members.length > 0) {
+      // Again in every round: a process that was just forking is caught by the next look.
+      this.signal(members, 'SIGKILL');
+      if (performance.now() > giveUp) return { gone: false, left: members.map(describe) };
+      await this.sleep(pause);
+      pause = Math.min(pause * 2, LONGEST_PAUSE);
+      members = await this.members();
+    }
+    return { gone: true, left: [] };
+  }
+
+  private async members(): Promise<readonly Seen[]> {
+    return membersOf(this.target, await this.table.scan());
+  }
+
+  private signal(members: readonly Seen[], signal: 'SIGTERM' | 'SIGKILL'): void {
+    const { pid: group } = this.target;
+    if (members.some((member) => member.group === group)) send(-group, signal);
+    for (const member of members) if (member.group !== group) send(member.pid, signal);
+  }
+
+  private async leaderGoneOrDue(): Promise<void> {
+    let gone = false;
+    void this.target.exited?.then(() => {
+      gone = true;
+      this.wake();
+    });
+    while (!gone && !this.isDue() && this.table.isAlive(this.target.pid, this.target.start)) {
+      const left = this.deadline - performance.now();
+      await this.sleep(this.target.exited ? left : Math.min(left, LEADER_PAUSE));
+    }
+  }
+
+  private isDue(): boolean {
+    return performance.now() >= this.deadline;
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, Math.max(0, Math.min(ms, 0x7fff_ffff)));
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** The living processes of an attempt (G2). */
+export function membersOf(target: Target, seen: readonly Seen[]): readonly Seen[] {
+  const { pid, start, mark } = target;
+  const isOurs = (process: Seen): boolean => process.pid === pid && process.start === start;
+  const marked = (process: Seen): boolean => process.mark === mark;
+  const isChild = target.exited !== undefined;
+  const groupIsOurs = isChild || seen.some((one) => isOurs(one) || (one.group === pid && marked(one)));
+  const sessionIsOurs = isChild || seen.some((one) => isOurs(one) || (one.session === pid && marked(one)));
+  return seen.filter(
+    (one) =>
+      isOurs(one) ||
+      marked(one) ||
+      (groupIsOurs && one.group === pid) ||
+      (sessionIsOurs && one.session === pid),
+  );
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone since the look (ESRCH), or another user's (EPERM): the next look tells which.
+  }
+}
+
+function describe(process: Seen): string {
+  return `process ${process.pid} (${process.name})`;
+}

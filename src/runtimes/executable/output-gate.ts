@@ -1,0 +1,45 @@
+/**
+ * What of an agent's output gets through: as much as comes, up to a sustained rate with a generous burst; beyond it
+ * whole lines are given up and counted. An agent is never slowed down by a reader: it could not tell why it hangs.
+ */
+export interface OutputLimits {
+  /** Sustained, bytes per second. */
+  readonly bytesPerSecond: number;
+  /** What may come at once, bytes. */
+  readonly burst: number;
+}
+
+export const DEFAULT_OUTPUT_LIMITS: OutputLimits = {
+  bytesPerSecond: 4 * 1024 * 1024,
+  burst: 16 * 1024 * 1024,
+};
+
+/** What a line costs besides its bytes: many short lines are as much work as few long ones. */
+const COST_OF_A_LINE = 32;
+
+/** A token bucket. `now` in ms. */
+export class OutputGate {
+  private tokens: number;
+  private filledAt: number;
+
+  constructor(
+    private readonly limits: OutputLimits,
+    private readonly now: () => number,
+  ) {
+    this.tokens = limits.burst;
+    this.filledAt = now();
+  }
+
+  passes(bytes: number): boolean {
+    const cost = bytes + COST_OF_A_LINE;
+    if (this.tokens < cost) {
+      const now = this.now();
+      const earned = ((now - this.filledAt) / 1_000) * this.limits.bytesPerSecond;
+      this.tokens = Math.min(this.limits.burst, this.tokens + Math.max(0, earned));
+      this.filledAt = now;
+      if (this.tokens < cost) return false;
+    }
+    this.tokens -= cost;
+    return true;
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Reads one output pipe of a child. P1: nothing is read away before somebody attached (Node empties unread pipes
+ * when a child exits, so the pump holds what comes). P2: in one turn of the event loop at most a fixed amount is
+ * worked on, so that an agent that floods does not hold up the others.
+ */
+import type { Readable } from 'node:stream';
+import { LineSplitter } from '../lines.ts';
+
+/** Worked on in one turn, bytes. */
+const TURN = 128 * 1024;
+/** Held before somebody attached, bytes, as long as the child lives; it is made to wait beyond that. */
+const HELD = 256 * 1024;
+
+export class Pump {
+  /** Resolves when the pipe is at its end, or was given up. */
+  readonly closed: Promise<void>;
+  private readonly splitter: LineSplitter;
+  private waiting: Buffer[] | undefined = [];
+  private waitingBytes = 0;
+  private inThisTurn = 0;
+  private total = 0;
+
+  constructor(
+    private readonly stream: Readable,
+    take: (line: Buffer) => void,
+    dropped: (bytes: number) => void,
+  ) {
+    this.splitter = new LineSplitter(take, dropped);
+    stream.on('data', (chunk: Buffer) => this.receive(chunk));
+    stream.on('error', () => stream.destroy());
+    this.closed = new Promise((resolve) => {
+      stream.once('close', () => {
+        this.splitter.end();
+        resolve();
+      });
+    });
+  }
+
+  /** Bytes that came so far. */
+  get received(): number {
+    return this.total;
+  }
+
+  /** Somebody listens from now on; what was held comes first. */
+  open(): void {
+    const held = this.waiting;
+    if (!held) return;
+    this.waiting = undefined;
+    for (const chunk of held) this.splitter.push(chunk);
+    this.stream.resume();
+  }
+
+  /** Gives the pipe up: what was read is still handed over, what was not is lost. */
+  giveUp(): void {
+    this.stream.destroy();
+  }
+
+  private receive(chunk: Buffer): void {
+    this.total += chunk.length;
+    if (this.waiting) {
+      this.waiting.push(chunk);
+      this.waitingBytes += chunk.length;
+      if (this.waitingBytes > HELD) this.stream.pause();
+      return;
+    }
+    this.splitter.push(chunk);
+    this.inThisTurn += chunk.length;
+    if (this.inThisTurn < TURN) return;
+    this.stream.pause();
+    setImmediate(() => {
+      this.inThisTurn = 0;
+      this.stream.resume();
+    });
+  }
+}
