@@ -176,7 +176,7 @@ export class FakeServer {
       enableJsonResponse: true,
       onsessioninitialized: (sessionId) => void this.open.set(sessionId, transport),
     });
-    await this.#mcp(agent).connect(transport as never);
+    await this.#mcp(agent).connect(transport);
     await transport.handleRequest(request, response, body);
   }
 

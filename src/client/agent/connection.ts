@@ -50,6 +50,7 @@ export class Connection {
   readonly #over = new AbortController();
   #client: Promise<Line> | undefined;
   #end: AgentClosed | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -96,7 +97,11 @@ export class Connection {
 
   /** Ends everything that is under way with `why` and tells the server goodbye; takes a second at most. */
   async close(why: AgentClosed): Promise<void> {
-    if (this.#end !== undefined) return;
+    this.#closing ??= this.#leave(why);
+    await this.#closing;
+  }
+
+  async #leave(why: AgentClosed): Promise<void> {
     this.#end = why;
     this.#over.abort(why);
     const line = await this.#client?.catch(() => undefined);
