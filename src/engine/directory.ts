@@ -137,6 +137,20 @@ export class Directory {
     }
   }
 
+  /** After a start: deletes the namespaces that would have gone with a last session that closed before. */
+  async tidyAll(): Promise<void> {
+    for (const { name, createdAt } of this.namespaces()) {
+      if (this.inUse(name)) continue;
+      const { streams } = await this.journal.streams({
+        kind: 'session',
+        namespace: name,
+        openedFrom: createdAt,
+        limit: 1,
+      });
+      await this.tidy(name, streams.length > 0);
+    }
+  }
+
   /** Resolves when every change asked for so far is made. */
   async settled(): Promise<void> {
     await this.last.catch(() => {});

@@ -36,6 +36,7 @@ export async function recover(world: World, directory: Directory): Promise<Recov
     await runner.submit({ type: 'recover' });
     runner.start();
   }
+  await directory.tidyAll();
   return { sessions: runners.length, stopped };
 }
 
