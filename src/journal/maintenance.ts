@@ -1,11 +1,11 @@
 /**
- * What an operator does to a journal file: check it, copy it, make it small. Checking and copying go on beside a
- * running server; compacting wants the file for itself.
+ * What an operator does to a journal file that no server has open: check it, copy it, make it small. A running
+ * server has its journal to itself; it copies it (`SqliteJournal.backup`), and the copy can be checked.
  */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { JournalError } from '../ports/journal.ts';
+import { copyDatabase } from './backup.ts';
 import { JOURNAL_APPLICATION_ID, JOURNAL_FORMAT, openJournalFile } from './sqlite-schema.ts';
 import { newerVersion } from './sqlite-file.ts';
 import { storageError } from './storage-error.ts';
@@ -46,7 +46,7 @@ const QUESTIONS: readonly { readonly sql: string; readonly problem: (subject: st
 
 /**
  * Looks at every page and every record without changing anything. Throws JournalError when the file cannot be looked
- * at at all: `unavailable`, `newer_version`, or `corrupt` when it is not a journal of Coral.
+ * at at all: `unavailable` (also: in use), `newer_version`, or `corrupt` when it is not a journal of Coral.
  */
 export function checkJournal(file: string): JournalCheck {
   return withFile(file, (database) => {
@@ -84,46 +84,26 @@ function damage(finding: string): string {
 }
 
 /**
- * Copies the journal as it is at one moment to `target`, which must not exist; it appears whole or not at all.
- * Secrets are not in it: they lie in the vault. Throws JournalError.
+ * Copies the journal to `target`, which must not exist; the copy appears whole or not at all. Secrets are not in it:
+ * they lie in the vault. Rejects with JournalError: `unavailable` when a server has the file (which copies it itself:
+ * `SqliteJournal.backup`).
  */
 export async function backupJournal(file: string, target: string): Promise<{ readonly bytes: number }> {
-  if (existsSync(target)) {
-    throw new JournalError(
-      'unavailable',
-      `${target} exists already: name a file that does not, for the backup of ${file}.`,
-    );
-  }
-  const draft = `${target}.partial`;
   const database = openForReading(file);
   try {
-    rmSync(draft, { force: true });
-    closeSync(openSync(draft, 'wx', 0o600));
-    await database.backup(draft);
-    settle(draft);
-    renameSync(draft, target);
-    return { bytes: statSync(target).size };
-  } catch (cause) {
-    throw storageError({ what: 'journal', file: target }, 'written', cause);
+    return await copyDatabase(database, target);
   } finally {
     database.close();
-    for (const leftover of [draft, `${draft}-wal`, `${draft}-shm`, `${draft}-journal`]) {
-      rmSync(leftover, { force: true });
-    }
   }
 }
 
 /**
- * Gives the space of dropped streams back to the disk. Needs as much free space as the journal has left, and no
- * server on the file. Sizes in bytes. Throws JournalError: `unavailable` when the file is in use.
+ * Gives the space of dropped streams back to the disk. Needs as much free space as the journal has left. Sizes in bytes. Throws JournalError: `unavailable` when the file is in use.
  */
 export function compactJournal(file: string): { readonly before: number; readonly after: number } {
   assertThere(file);
   const database = openJournalFile(file, 'full', 0);
   try {
-    // Only a connection that is alone gets this mode: the proof that nobody else has the file open.
-    database.pragma('locking_mode = EXCLUSIVE');
-    database.exec('BEGIN EXCLUSIVE; COMMIT');
     const before = statSync(file).size;
     database.exec(
       `DELETE FROM events WHERE stream IN (SELECT stream FROM dropped);
@@ -178,17 +158,5 @@ function assertThere(file: string): void {
       'unavailable',
       `There is no journal at ${file}: name the journal in the state folder.`,
     );
-  }
-}
-
-/** On the disk before it gets its name. */
-function settle(file: string): void {
-  for (const path of [file, dirname(file)]) {
-    const descriptor = openSync(path, 'r');
-    try {
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
   }
 }

@@ -1,8 +1,12 @@
 /**
  * Opens one of Coral's SQLite files: makes it when it is not there (for its owner alone), looks whether it is ours,
  * of a version we understand and whole, and sets the connection up. What tables it has is its owner's business.
+ *
+ * The connection has the file to itself until it is closed (docs/decisions/journal-on-sqlite.md says why): SQLite
+ * then keeps the index of its write-ahead log in its own memory. Shared, the index is a mapped file, and where a disk
+ * turns read-only or full under a mapped file the kernel ends the process with SIGBUS instead of reporting an error.
  */
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { JournalError } from '../ports/journal.ts';
@@ -20,7 +24,7 @@ export interface SqliteFileSpec extends StorageFile {
   /** Statements that make the tables; run on an empty file only. */
   readonly tables: string;
   readonly sync: SyncMode;
-  /** How long a statement waits for another program that holds the file, ms. The thread stands still meanwhile. */
+  /** How long opening waits for another program that holds the file, ms. The thread stands still meanwhile. */
   readonly busyTimeoutMs: number;
 }
 
@@ -42,12 +46,17 @@ export function openSqliteFile(spec: SqliteFileSpec): Database.Database {
   let database: Database.Database | undefined;
   try {
     createFile(spec.file);
+    // SQLite would open a file it may only read without a word.
+    accessSync(spec.file, constants.R_OK | constants.W_OK);
+    accessSync(dirname(spec.file), constants.W_OK);
     database = new Database(spec.file, { timeout: spec.busyTimeoutMs });
+    // Before the first look at the file, or the index is mapped already.
+    database.pragma('locking_mode = EXCLUSIVE');
     const isNew = recognise(database, spec);
     configure(database, spec);
     if (isNew) createTables(database, spec);
     else if (statSync(spec.file).size <= QUICK_CHECK_BYTES) quickCheck(database, spec);
-    assertWritable(database);
+    takeForWriting(database);
     return database;
   } catch (cause) {
     database?.close();
@@ -94,7 +103,7 @@ function configure(database: Database.Database, spec: SqliteFileSpec): void {
   if (mode !== 'wal') {
     throw new JournalError(
       'unavailable',
-      `The ${spec.what} ${spec.file} lies on a file system without shared memory (SQLite offers "${mode}" instead of a write-ahead log): put the state folder on a local disk.`,
+      `The ${spec.what} ${spec.file} lies where SQLite cannot keep a write-ahead log (it offers "${mode}" instead): put the state folder on a local disk.`,
     );
   }
   database.pragma(`synchronous = ${spec.sync === 'full' ? 'FULL' : 'NORMAL'}`);
@@ -122,8 +131,8 @@ function quickCheck(database: Database.Database, spec: SqliteFileSpec): void {
   }
 }
 
-/** SQLite opens a file it may only read without a word; this finds out before anybody relies on it. */
-function assertWritable(database: Database.Database): void {
+/** SQLite takes a lock when it first needs it; this takes the one for writing now, while refusing is easy. */
+function takeForWriting(database: Database.Database): void {
   database.exec('BEGIN IMMEDIATE');
   database.exec('ROLLBACK');
 }

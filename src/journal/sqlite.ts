@@ -1,5 +1,5 @@
 /**
- * The embedded journal: one SQLite file in WAL mode, one connection, one writer.
+ * The embedded journal: one SQLite file in WAL mode, one connection that has it to itself.
  *
  * Invariants
  * - **J1** An append is acknowledged only after the COMMIT that holds it returned.
@@ -18,6 +18,7 @@ import { EVENT_VERSION, upgrade } from '../domain/event.ts';
 import type { JournalEvent } from '../domain/event.ts';
 import { JournalError } from '../ports/journal.ts';
 import type { Append, Journal, JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
+import { copyDatabase } from './backup.ts';
 import { conflict, headerMissing, journalClosed, stillOpen } from './refusals.ts';
 import { listStreams } from './sqlite-catalogue.ts';
 import type { SyncMode } from './sqlite-file.ts';
@@ -35,10 +36,7 @@ export interface SqliteJournalOptions {
   readonly now: () => number;
   /** Told after every commit, once its appends are acknowledged. */
   readonly onCommit?: (commit: Commit) => void;
-  /**
-   * How long to wait for another program that holds the file, ms (default 500). The event loop stands still
-   * meanwhile, and nobody but maintenance ever holds it for long.
-   */
+  /** How long opening waits for another program that holds the file, ms (default 500). */
   readonly busyTimeoutMs?: number;
 }
 
@@ -58,6 +56,11 @@ export interface JournalStats {
 export interface SqliteJournal extends Journal {
   /** Counts since the journal was opened. */
   stats(): JournalStats;
+  /**
+   * Copies the journal as it is at one moment to `target`, which must not exist: whole or not at all, a portion a
+   * turn while appends go on. Secrets are not in it: they lie in the vault. Rejects with JournalError.
+   */
+  backup(target: string): Promise<{ readonly bytes: number }>;
 }
 
 interface Pending {
@@ -171,6 +174,11 @@ class OpenedJournal implements SqliteJournal {
 
   stats(): JournalStats {
     return { ...this.#stats };
+  }
+
+  async backup(target: string): Promise<{ readonly bytes: number }> {
+    this.#assertOpen();
+    return copyDatabase(this.#database, target);
   }
 
   #commitPending(): void {

@@ -21,7 +21,7 @@ export interface SqliteVaultOptions {
   readonly file: string;
   /** Path of the key file; made (mode 0600) when it is not there and nothing is sealed yet. */
   readonly keyFile: string;
-  /** How long to wait for another program that holds the file, ms (default 500). */
+  /** How long opening waits for another program that holds the file, ms (default 500). */
   readonly busyTimeoutMs?: number;
 }
 

@@ -1,14 +1,8 @@
 /** What every journal promises (ports/journal.ts), as a suite that runs on each implementation. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { JournalEvent, SessionEvent } from '../../src/domain/event.ts';
-import type {
-  Append,
-  Journal,
-  JournalRecord,
-  StreamHeader,
-  StreamInfo,
-  StreamQuery,
-} from '../../src/ports/journal.ts';
+import type { JournalEvent } from '../../src/domain/event.ts';
+import type { Append, Journal, JournalRecord, StreamInfo, StreamQuery } from '../../src/ports/journal.ts';
+import { header, opening, said } from './journal-events.ts';
 
 export interface OpenedForContract {
   readonly journal: Journal;
@@ -17,40 +11,12 @@ export interface OpenedForContract {
   readonly dispose: () => Promise<void>;
 }
 
-export const header = (id: string, more: Partial<StreamHeader> = {}): StreamHeader => ({
-  kind: 'session',
-  id,
-  namespace: 'default',
-  annotations: {},
-  ...more,
-});
-
-/** A message event whose text is `text`. */
-export const said = (text: string): SessionEvent => ({
-  type: 'message_sent',
-  threadId: 'thread-1',
-  messageId: `message-${text}`,
-  sender: 'alice',
-  text,
-  mentions: ['bob'],
-});
-
 const closed: JournalEvent = { type: 'session_closed' };
 const created = (name: string): JournalEvent => ({
   type: 'namespace_created',
   name,
   deleteOnLastSessionExit: true,
   annotations: {},
-});
-
-/** The first append of a session's stream. */
-export const opening = (id: string, more: Partial<Append> & { header?: StreamHeader } = {}): Append => ({
-  stream: `session/${id}`,
-  expectedSeq: 0,
-  time: 1000,
-  events: [said('first')],
-  header: header(id),
-  ...more,
 });
 
 const following = (id: string, expectedSeq: number, more: Partial<Append> = {}): Append => ({

@@ -46,9 +46,9 @@ describe('the vault on disk', () => {
     return vault;
   };
   /** Opens a vault, seals one secret, and closes it. */
-  const sealed = async (): Promise<void> => {
+  const sealed = async (token = 'hunter2-hunter2-hunter2'): Promise<void> => {
     const vault = open();
-    await vault.seal('session/a', { token: 'hunter2-hunter2-hunter2' });
+    await vault.seal('session/a', { token });
     await vault.close();
   };
   const onDisk = (): Buffer =>
@@ -101,32 +101,36 @@ describe('the vault on disk', () => {
     const vault = open();
     await vault.seal('session/a', { one: 'same', two: 'same' });
     await vault.seal('session/b', { one: 'same' });
+    await vault.close();
 
     const values = rows<{ value: Buffer }>("SELECT value FROM sealed WHERE stream <> ''");
     expect(new Set(values.map((row) => row.value.toString('hex'))).size).toBe(3);
   });
 
   it('leaves nothing of an erased secret in any file', async () => {
-    const vault = open();
-    await vault.seal('session/a', { token: 'x'.repeat(6000) });
+    await sealed('x'.repeat(6000));
     const [row] = rows<{ value: Buffer }>("SELECT value FROM sealed WHERE stream = 'session/a'");
     const part = row!.value.subarray(100, 132);
+    const vault = open();
+    await vault.seal('session/b', { token: 'x' });
     expect(onDisk().includes(part)).toBe(true);
     await vault.erase('session/a');
 
     expect(onDisk().includes(part)).toBe(false);
+    expect(await vault.open('session/b')).toEqual({ token: 'x' });
   });
 
   it('does not open a secret that was moved to another name or stream', async () => {
-    const vault = open();
-    await vault.seal('session/a', { one: '1' });
-    await vault.seal('session/b', { two: '2' });
-    change("UPDATE sealed SET name = 'three' WHERE stream = 'session/a'");
-    change("UPDATE sealed SET stream = 'session/b', name = 'x' WHERE stream = 'session/a'");
+    await sealed();
+    change("UPDATE sealed SET name = 'moved' WHERE stream = 'session/a'");
+    const renamed = open();
+    await expect(renamed.open('session/a')).rejects.toMatchObject({ code: 'corrupt' });
+    await renamed.close();
+    change("UPDATE sealed SET stream = 'session/b', name = 'token' WHERE stream = 'session/a'");
 
-    await expect(vault.open('session/b')).rejects.toMatchObject({
+    await expect(open().open('session/b')).rejects.toMatchObject({
       code: 'corrupt',
-      message: expect.stringMatching(/"x" of session\/b .*vault\.sqlite was changed or damaged/),
+      message: expect.stringMatching(/"token" of session\/b .*vault\.sqlite was changed or damaged/),
     });
   });
 
