@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { DURATION_HELP, parseDuration } from './duration.ts';
 import { kindOf } from './option-value.ts';
-import type { Problem } from './problem.ts';
+import type { KeyPath, Problem } from './problem.ts';
 import { didYouMean } from './nearest.ts';
 import { parseSize, SIZE_HELP } from './size.ts';
 
@@ -87,11 +87,17 @@ export const looseText = z
 
 /** Every fault of a parse, as sentences. */
 export function problemsOf(failure: z.ZodError): Problem[] {
-  return failure.issues.map((issue) => ({
-    severity: 'error',
-    path: issue.path.map((part) => (typeof part === 'number' ? part : String(part))),
-    message: issue.message,
-  }));
+  return failure.issues.flatMap((issue) => problemsOfIssue(issue));
+}
+
+function problemsOfIssue(issue: z.core.$ZodIssue, at: KeyPath = []): Problem[] {
+  const path = [...at, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
+  if (issue.code === 'invalid_union') {
+    // The branch that was meant is the one that only something inside it speaks against.
+    const meant = issue.errors.filter((branch) => branch.every((inner) => inner.path.length > 0));
+    if (meant.length === 1) return (meant[0] ?? []).flatMap((inner) => problemsOfIssue(inner, path));
+  }
+  return [{ severity: 'error', path, message: issue.message }];
 }
 
 /** The error map to parse with: the schema's own sentences stand, everything else is said here. */
