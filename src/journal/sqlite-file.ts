@@ -2,7 +2,7 @@
  * Opens one of Coral's SQLite files: makes it when it is not there (for its owner alone), looks whether it is ours,
  * of a version we understand and whole, and sets the connection up. What tables it has is its owner's business.
  *
- * The connection has the file to itself until it is closed (docs/decisions/journal-on-sqlite.md says why): SQLite
+ * The connection has the file to itself until it is closed (docs/decisions/journal-in-one-process.md says why): SQLite
  * then keeps the index of its write-ahead log in its own memory. Shared, the index is a mapped file, and where a disk
  * turns read-only or full under a mapped file the kernel ends the process with SIGBUS instead of reporting an error.
  */
