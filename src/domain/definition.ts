@@ -6,6 +6,7 @@ import type { OptionDefinition } from './option.ts';
 
 /** How an agent can be run. `scripted` is ours; `prototype` loads and is refused at session creation for now. */
 export const RUNTIME_KINDS = ['executable', 'docker', 'function', 'prototype', 'scripted'] as const;
+/** The name of one of them. */
 export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
 
 /** The MCP transport an agent's URL is made for. */
@@ -18,11 +19,13 @@ export interface RegistryIdentifier {
   readonly registrySourceId: RegistrySourceId;
 }
 
+/** Which registry an agent comes from; only `local` can be launched. */
 export type RegistrySourceId =
   | { readonly type: 'local' }
   | { readonly type: 'marketplace' }
   | { readonly type: 'linked'; readonly linkedServerId: string };
 
+/** A program on this machine. */
 export interface ExecutableRuntime {
   /** Absolute, relative to the definition's folder, or a name on PATH: looked for in that order. */
   readonly path: string;
@@ -34,6 +37,7 @@ export interface ExecutableRuntime {
   readonly inheritEnvironment: readonly string[];
 }
 
+/** A container. Absent resources mean the defaults of docs/wire.md, "Agent definitions". */
 export interface DockerRuntime {
   readonly image: string;
   readonly command?: readonly string[];
@@ -90,6 +94,7 @@ export interface ScriptedRuntime {
   readonly transport: McpTransport;
 }
 
+/** Whether and when an ended agent is launched again. Source: docs/wire.md, "Restarts". */
 export interface RestartPolicy {
   readonly policy: 'never' | 'on_failure' | 'always';
   readonly maxRestarts: number;
@@ -98,6 +103,7 @@ export interface RestartPolicy {
   readonly maxDelay: number;
 }
 
+/** How long we are patient with an agent. */
 export interface Timeouts {
   /** ms from process start to the first MCP connection; 0: no limit. */
   readonly connect: number;
@@ -105,12 +111,14 @@ export interface Timeouts {
   readonly stop: number;
 }
 
+/** A language model the agent wants to reach through the server. */
 export interface LlmProxyDefinition {
   readonly name: string;
   readonly format: { readonly type: 'OpenAI' | 'Anthropic' };
   readonly models: readonly string[];
 }
 
+/** One definition, complete with defaults. */
 export interface AgentDefinition {
   readonly edition: number;
   readonly name: string;

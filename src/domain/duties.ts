@@ -5,6 +5,7 @@
 import { allGone, connectDeadline } from './lifecycle.ts';
 import type { AgentPhase, AgentState, SessionState } from './state.ts';
 
+/** One thing that is owed. `attempt` is the one it is owed to. */
 export type Duty =
   /** Bring this attempt to life; owed until it runs, or its end is reported. */
   | { readonly type: 'launch'; readonly key: string; readonly agent: string; readonly attempt: number }
@@ -17,6 +18,7 @@ export type Duty =
   /** The session is closed: erase its secrets, let go of it. */
   | { readonly type: 'forget'; readonly key: 'forget' };
 
+/** Everything that is owed now, and when to look again. */
 export interface Owed {
   readonly duties: readonly Duty[];
   /** The next moment (wall-clock ms, in the future) at which to look again. */

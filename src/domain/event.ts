@@ -32,6 +32,7 @@ export interface JournalledHandle {
   readonly [detail: string]: unknown;
 }
 
+/** The facts of one session, in the order of its life. `attempt` counts an agent's launches from 1. */
 export type SessionEvent =
   // the session
   | {
@@ -151,6 +152,7 @@ export type SessionEvent =
       readonly mentions: readonly string[];
     };
 
+/** The facts of the stream of all namespaces. */
 export type NamespaceEvent =
   | {
       readonly type: 'namespace_created';
@@ -160,6 +162,7 @@ export type NamespaceEvent =
     }
   | { readonly type: 'namespace_closed'; readonly name: string };
 
+/** Whatever a journal holds. */
 export type JournalEvent = SessionEvent | NamespaceEvent;
 
 /** The stream of one session. */

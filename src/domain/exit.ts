@@ -21,12 +21,14 @@ export interface Ending {
   readonly time?: number;
 }
 
+/** Why an agent is gone. Source: docs/wire.md, "AgentState". */
 export type ExitReason =
   'completed' | 'failed' | 'stopped' | 'killed' | 'oom_killed' | 'launch_failed' | 'connect_timeout' | 'lost';
 
 /** Why we asked an agent to stop. `connect_timeout` becomes an exit reason of its own. */
 export type StopCause = 'session_closed' | 'ttl' | 'requested' | 'watchdog' | 'shutdown' | 'connect_timeout';
 
+/** The end of one attempt, as it is written down. */
 export interface Exit {
   readonly reason: ExitReason;
   readonly cause?: Exclude<StopCause, 'connect_timeout'>;

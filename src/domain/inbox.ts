@@ -5,6 +5,7 @@
  */
 import type { WaitFilter } from './event.ts';
 
+/** One message of a session. */
 export interface MessageRecord {
   readonly id: string;
   /** 1, 2, 3 … over the whole session. */
@@ -105,6 +106,7 @@ interface Parked {
   readonly upTo: number;
 }
 
+/** The unread messages of one agent, `owner`. */
 export class Inbox {
   // Made on first use: most agents of most sessions are idle, and empty maps are not free.
   private senders: Map<string, SenderQueues> | undefined;

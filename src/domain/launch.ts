@@ -22,6 +22,7 @@ export interface OptionFile {
   readonly parts: readonly Uint8Array[];
 }
 
+/** One attempt, ready to be run. */
 export interface LaunchSpec {
   readonly labels: Labels;
   readonly namespace: string;
@@ -36,6 +37,7 @@ export interface LaunchSpec {
   readonly secrets: readonly string[];
 }
 
+/** All that goes into a launch. */
 export interface LaunchInput {
   readonly labels: Labels;
   readonly namespace: string;

@@ -15,6 +15,7 @@ type Of<T extends Command['type']> = Extract<Command, { type: T }>;
 
 const NOTHING: Decision = [];
 
+/** A deferred session begins; `decide.ts` saw to it that it is one. */
 export function execute(command: Of<'execute'>): Decision {
   return [{ type: 'session_executed', settings: command.settings }];
 }
@@ -91,12 +92,14 @@ function stopOf(agent: AgentState, cause: StopCause, now: number): SessionEvent[
   }
 }
 
+/** One agent is asked to stop; nothing for one that already does or has. */
 export function stopAgent(state: SessionState, command: Of<'stop_agent'>, now: number): Decision {
   const agent = state.agents.get(command.agent);
   if (agent === undefined) return unknownAgent(state, command.agent);
   return stopOf(agent, command.cause, now);
 }
 
+/** A held session closes now; nothing for one that is not held. */
 export function endHold(state: SessionState): Decision {
   return state.phase.type === 'ended' ? [{ type: 'session_closed' }] : NOTHING;
 }
@@ -173,6 +176,7 @@ export function recover(state: SessionState, now: number): Decision {
   return events;
 }
 
+/** The intent, before the act: a crash in between is found by the label. */
 export function beginLaunch(state: SessionState, command: Of<'begin_launch'>): Decision {
   const agent = state.agents.get(command.agent);
   if (agent === undefined) return unknownAgent(state, command.agent);
@@ -188,6 +192,7 @@ export function beginLaunch(state: SessionState, command: Of<'begin_launch'>): D
   ];
 }
 
+/** The runtime has it, under a handle. It may be asked to stop by now. */
 export function reportStarted(state: SessionState, command: Of<'report_started'>): Decision {
   const phase = state.agents.get(command.agent)?.phase;
   const expected = phase?.type === 'launching' || (phase?.type === 'stopping' && phase.handle === undefined);
@@ -255,6 +260,7 @@ export function meaning(ending: Ending, asked: StopCause | undefined, now: numbe
   }
 }
 
+/** Its runtime cannot see it for now, or sees it again; either is no end. */
 export function reportObserved(state: SessionState, command: Of<'report_observed'>): Decision {
   const phase = state.agents.get(command.agent)?.phase;
   if ((phase?.type !== 'running' && phase?.type !== 'stopping') || phase.attempt !== command.attempt) {
@@ -264,6 +270,7 @@ export function reportObserved(state: SessionState, command: Of<'report_observed
   return [{ type: 'agent_observed', agent: command.agent, attempt: command.attempt, seen: command.seen }];
 }
 
+/** A container that clients know by its id. */
 export function reportContainer(state: SessionState, command: Of<'report_container'>): Decision {
   if (!state.agents.has(command.agent)) return unknownAgent(state, command.agent);
   return [
@@ -278,6 +285,7 @@ export function connect(state: SessionState, command: Of<'connect'>): Decision {
   return agent.connected ? NOTHING : [{ type: 'agent_connected', agent: command.agent }];
 }
 
+/** No MCP session of the agent is left. */
 export function disconnect(state: SessionState, command: Of<'disconnect'>): Decision {
   const agent = state.agents.get(command.agent);
   if (agent === undefined) return unknownAgent(state, command.agent);

@@ -24,12 +24,14 @@ export function createThread(state: SessionState, command: Of<'create_thread'>):
   ];
 }
 
+/** Only participants close a thread, and only once. */
 export function closeThread(state: SessionState, command: Of<'close_thread'>): Decision {
   const thread = openThread(state, command.threadId, command.by, 'close');
   if (thread instanceof Refusal) return thread;
   return [{ type: 'thread_closed', threadId: thread.id, summary: command.summary, by: command.by }];
 }
 
+/** Participants bring in other agents of the session. */
 export function addParticipant(state: SessionState, command: Of<'add_participant'>): Decision {
   const thread = openThread(state, command.threadId, command.by, 'add participants to');
   if (thread instanceof Refusal) return thread;
@@ -43,6 +45,7 @@ export function addParticipant(state: SessionState, command: Of<'add_participant
   return [{ type: 'thread_participant_added', threadId: thread.id, name: command.name, by: command.by }];
 }
 
+/** Participants take each other, or themselves, out. */
 export function removeParticipant(state: SessionState, command: Of<'remove_participant'>): Decision {
   const thread = openThread(state, command.threadId, command.by, 'remove participants from');
   if (thread instanceof Refusal) return thread;
@@ -56,6 +59,7 @@ export function removeParticipant(state: SessionState, command: Of<'remove_parti
   return [{ type: 'thread_participant_removed', threadId: thread.id, name: command.name, by: command.by }];
 }
 
+/** A message mentions participants of its thread, never its sender; a name said twice counts once. */
 export function sendMessage(state: SessionState, command: Of<'send_message'>): Decision {
   const thread = openThread(state, command.threadId, command.by, 'send messages into');
   if (thread instanceof Refusal) return thread;
@@ -88,6 +92,7 @@ export function sendMessage(state: SessionState, command: Of<'send_message'>): D
   ];
 }
 
+/** An agent begins to wait; what it waits for is for followers to see. */
 export function startWait(state: SessionState, command: Of<'start_wait'>): Decision {
   if (!state.agents.has(command.agent)) return noSuchAgent(state, command.agent);
   return [{ type: 'wait_started', agent: command.agent, waitId: command.waitId, filters: command.filters }];
@@ -111,6 +116,7 @@ export function endWait(state: SessionState, command: Of<'end_wait'>): Decision 
   return [{ type: 'wait_started', agent: name, waitId, filters: command.filters }, end];
 }
 
+/** Everything up to `upTo` was shown to the agent; nothing when that hands nothing over. */
 export function readState(state: SessionState, command: Of<'read_state'>): Decision {
   const agent = state.agents.get(command.agent);
   if (agent === undefined) return noSuchAgent(state, command.agent);

@@ -1,6 +1,7 @@
 /** Namespaces: their facts live in one stream of their own (`namespaces`). */
 import type { NamespaceEvent } from './event.ts';
 
+/** A namespace as it stands. */
 export interface NamespaceState {
   readonly name: string;
   readonly deleteOnLastSessionExit: boolean;

@@ -4,8 +4,10 @@
  */
 import type { ScalarType, ScalarValue } from './option.ts';
 
+/** A value, or the sentence that says why there is none. */
 export type Checked<T> = { readonly value: T } | { readonly fault: string };
 
+/** The types that hold whole numbers. */
 export type IntegerType = Extract<ScalarType, `i${string}` | `u${string}`>;
 
 const unsigned = (bits: bigint): { min: bigint; max: bigint } => ({ min: 0n, max: (1n << bits) - 1n });
@@ -26,6 +28,7 @@ export const INTEGER_RANGES: Readonly<Record<IntegerType, { readonly min: bigint
   u64: unsigned(64n),
 };
 
+/** True for the types that hold whole numbers. */
 export function isIntegerType(type: ScalarType): type is IntegerType {
   return type in INTEGER_RANGES;
 }

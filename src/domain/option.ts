@@ -6,10 +6,14 @@
 export const SCALAR_TYPES = [
   'string', 'bool', 'blob', 'i8', 'i16', 'i32', 'i64', 'u8', 'u16', 'u32', 'u64', 'f32', 'f64',
 ] as const; // prettier-ignore
+/** The type of one value. */
 export type ScalarType = (typeof SCALAR_TYPES)[number];
+/** A list of values; there is none of `bool`. */
 export type ListType = `list[${Exclude<ScalarType, 'bool'>}]`;
+/** Any type an option can have. */
 export type OptionType = ScalarType | ListType;
 
+/** One value in canonical form. */
 export type ScalarValue = string | number | boolean;
 /** `{type, value}` as on the wire. */
 export interface OptionValue {
@@ -17,6 +21,7 @@ export interface OptionValue {
   readonly value: ScalarValue | readonly ScalarValue[];
 }
 
+/** What a value must satisfy beyond its type. Numbers are kept as they were written, at full width. */
 export interface OptionValidation {
   readonly variants?: readonly ScalarValue[];
   /** UTF-8 bytes. */
@@ -31,6 +36,7 @@ export interface OptionValidation {
   readonly maxSize?: number;
 }
 
+/** One option of an agent, as its definition declares it. */
 export interface OptionDefinition {
   readonly type: OptionType;
   readonly required: boolean;
@@ -61,6 +67,7 @@ export function elementType(type: OptionType): ScalarType {
   return (type.startsWith('list[') ? type.slice(5, -1) : type) as ScalarType;
 }
 
+/** True for lists. */
 export function isListType(type: OptionType): type is ListType {
   return type.startsWith('list[');
 }

@@ -4,6 +4,7 @@
  */
 export type KeyPath = readonly (string | number)[];
 
+/** Something wrong with a file, and where in it. */
 export interface Problem {
   /** `error`: what was read cannot be used until mended. */
   readonly severity: 'error' | 'warning';
@@ -21,10 +22,12 @@ export function formatPath(path: KeyPath): string {
   return text;
 }
 
+/** A problem that keeps the file from being used. */
 export function error(path: KeyPath, message: string): Problem {
   return { severity: 'error', path, message };
 }
 
+/** A problem that its writer should know of. */
 export function warning(path: KeyPath, message: string): Problem {
   return { severity: 'warning', path, message };
 }

@@ -30,6 +30,7 @@ export const REFUSAL_CODES = [
   'storage_unavailable', // the journal cannot be written
   'shutting_down',
 ] as const;
+/** One of the codes. */
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 
 /** One fault of several: where (a key path, in the reader's spelling) and what. */
@@ -38,6 +39,7 @@ export interface Issue {
   readonly message: string;
 }
 
+/** Returned by rules, thrown by the engine. `issues` lists every fault, where there may be several. */
 export class Refusal extends Error {
   constructor(
     readonly code: RefusalCode,

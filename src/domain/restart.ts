@@ -5,6 +5,7 @@ import type { Exit } from './exit.ts';
 /** An attempt that ran this long (ms) counts as stable: restarts are counted anew. */
 export const STABLE_AFTER = 60_000;
 
+/** Again, when and why; or not. */
 export type RestartDecision =
   | { readonly restart: false }
   /** `at`: wall-clock ms; `reason`: a sentence. */

@@ -8,6 +8,7 @@ import type { AgentPlan, CustomToolPlan } from './graph.ts';
 import { Inbox, type MessageRecord } from './inbox.ts';
 import type { SessionRuntimeSettings } from './wire/request.ts';
 
+/** How a session is named. */
 export interface SessionKey {
   readonly namespace: string;
   readonly sessionId: string;
@@ -31,11 +32,13 @@ export type SessionPhase =
       readonly cause?: SessionEndCause;
     } & Partial<Executed>);
 
+/** What is known of every session that was ever executed. */
 export interface Executed {
   readonly executedAt: number;
   readonly settings: SessionRuntimeSettings;
 }
 
+/** An agent's phases. Times are wall-clock ms; `attempt` counts its launches from 1. */
 export type AgentPhase =
   | { readonly type: 'waiting'; readonly retryAt?: number; readonly reason?: string }
   | { readonly type: 'launching'; readonly attempt: number; readonly since: number }
@@ -65,6 +68,7 @@ export interface AgentRun {
   readonly endedAt?: number;
 }
 
+/** One agent of a session. */
 export interface AgentState {
   readonly plan: AgentPlan;
   readonly phase: AgentPhase;
@@ -82,6 +86,7 @@ export interface AgentState {
   readonly runs: readonly AgentRun[];
 }
 
+/** One thread of a session. */
 export interface ThreadState {
   readonly id: string;
   readonly name: string;
@@ -94,6 +99,7 @@ export interface ThreadState {
   readonly closed?: { readonly summary: string; readonly at: number };
 }
 
+/** A session as its facts add up to it. */
 export interface SessionState extends SessionKey {
   readonly createdAt: number;
   readonly annotations: Readonly<Record<string, string>>;
@@ -267,22 +273,9 @@ function executed(state: OwnedSession): Executed {
   return { executedAt: phase.executedAt, settings: phase.settings };
 }
 
-type AgentEvent = Extract<
-  SessionEvent,
-  {
-    type:
-      | 'agent_launching'
-      | 'agent_started'
-      | 'agent_connected'
-      | 'agent_disconnected'
-      | 'agent_stopping'
-      | 'agent_exited'
-      | 'agent_retry_due'
-      | 'agent_observed'
-      | 'wait_started'
-      | 'wait_ended'
-      | 'state_read';
-  }
+type AgentEvent = Exclude<
+  Extract<SessionEvent, { readonly agent: string }>,
+  { readonly containerId: string }
 >;
 
 function applyToAgent(state: OwnedSession, agent: OwnedAgent, event: AgentEvent, time: number): void {

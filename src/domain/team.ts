@@ -2,22 +2,21 @@
 import type { SessionRequest } from './wire/request.ts';
 import type { Issue } from './refusal.ts';
 
+/** What a team can be given. Without a default it must be given. */
 export interface TeamInput {
   readonly description: string;
   readonly default?: string;
-  /** The value names a file or folder: a relative one starts from `TeamRun.directory`. */
-  readonly type?: 'path';
 }
 
+/** What somebody who launches a team says. */
 export interface TeamRun {
   readonly inputs?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly execution?: SessionRequest['execution'];
   readonly namespace?: string;
-  /** Absolute: where relative inputs of type `path` start. Without it a relative one is a fault. */
-  readonly directory?: string;
 }
 
+/** A team file that was found to be right. */
 export interface Team {
   readonly name: string;
   readonly description: string;

@@ -21,6 +21,7 @@ export function isoTime(time: number): string {
   return new Date(time).toISOString();
 }
 
+/** How much of a session is shown. */
 export interface ExtendedOptions {
   /** At most this many of the latest messages of each thread; the rest is counted in `earlierMessages`. Default: all. */
   readonly messages?: number;
@@ -166,6 +167,7 @@ export function exitFacts(
   };
 }
 
+/** How much of a thread is shown. */
 export interface ThreadViewOptions {
   /** At most this many of the latest messages. Default: all. */
   readonly limit?: number;

@@ -11,6 +11,7 @@ import type { OutputStore } from '../ports/output.ts';
 import type { Registry } from '../ports/registry.ts';
 import type { Participant } from './participant.ts';
 
+/** The engine. Methods reject with a `Refusal` when a rule says no and with a `JournalError` when nothing can be written. */
 export interface Coral {
   /** Id of the state folder, on every mark we leave in the world. */
   readonly instance: string;

@@ -27,6 +27,7 @@ import { recover } from './recovery.ts';
 import { SessionRunner } from './session-runner.ts';
 import type { EngineSettings, World } from './world.ts';
 
+/** What the engine is made of. */
 export interface CoralParts {
   readonly host: Host;
   readonly journal: Journal;

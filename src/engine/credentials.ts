@@ -10,6 +10,7 @@ export function digestOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
+/** The table of those who can come in. */
 export class Credentials {
   private readonly byDigest = new Map<string, Participant>();
 

@@ -16,6 +16,7 @@ export interface Delivery<T> {
   settle(delivered: boolean): void;
 }
 
+/** What somebody waits for, and how long. */
 export interface WaitRequest {
   readonly filters: readonly WaitFilter[];
   /** ms; above 55000 it is clipped. */
@@ -26,6 +27,7 @@ export interface WaitRequest {
   readonly signal?: AbortSignal;
 }
 
+/** One agent of one session, as the doors see it. */
 export interface Participant {
   readonly key: SessionKey;
   readonly agent: string;

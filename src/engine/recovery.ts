@@ -14,6 +14,7 @@ const PAGE = 1_000;
 /** ms a leftover gets between SIGTERM and SIGKILL. */
 const LEFTOVER_GRACE = 5_000;
 
+/** What was found. */
 export interface Recovered {
   /** Live sessions found. */
   readonly sessions: number;
@@ -21,6 +22,7 @@ export interface Recovered {
   readonly stopped: number;
 }
 
+/** Call once, before anything else is asked of the engine. */
 export async function recover(world: World, directory: Directory): Promise<Recovered> {
   const stopped = await stopLeftovers(world);
   const runners: SessionRunner[] = [];

@@ -49,6 +49,7 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : JSON.stringify(error);
 }
 
+/** One session: its state, its queue of commands, and what is done for it in the world. */
 export class SessionRunner {
   readonly waits = new Waits(this);
   readonly barrier = new Barrier(this);

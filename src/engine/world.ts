@@ -10,6 +10,7 @@ import type { Credentials } from './credentials.ts';
 import type { LiveFeed } from './feed.ts';
 import type { SessionRunner } from './session-runner.ts';
 
+/** What the configuration says to the engine. */
 export interface EngineSettings {
   /** How long a wait lasts when its caller does not say, ms. */
   readonly defaultWaitMs: number;
@@ -19,6 +20,7 @@ export interface EngineSettings {
   readonly extraEnvironment?: Partial<Record<RuntimeKind, Readonly<Record<string, string>>>>;
 }
 
+/** Everything a runner needs of the outside. */
 export interface World {
   readonly instance: string;
   readonly host: Host;

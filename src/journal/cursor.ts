@@ -4,6 +4,7 @@
  */
 import { JournalError } from '../ports/journal.ts';
 
+/** Where a page of streams ended. */
 export interface Place {
   /** `openedAt` of the last stream shown, ms. */
   readonly openedAt: number;
@@ -14,6 +15,7 @@ export interface Place {
 /** Every place in the catalogue lies below this one: where the first page begins. */
 export const TOP: Place = { openedAt: Number.MAX_SAFE_INTEGER, ordinal: Number.MAX_SAFE_INTEGER };
 
+/** The opaque text for a place. */
 export function encodeCursor(place: Place): string {
   return Buffer.from(`${place.openedAt}/${place.ordinal}`).toString('base64url');
 }

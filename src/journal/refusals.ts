@@ -10,6 +10,7 @@ export function conflict(append: Append, lastSeq: number): JournalError {
   );
 }
 
+/** The first append of a stream came without its header. */
 export function headerMissing(append: Append): JournalError {
   return new JournalError(
     'conflict',
@@ -17,6 +18,7 @@ export function headerMissing(append: Append): JournalError {
   );
 }
 
+/** A stream that is open cannot be dropped. */
 export function stillOpen(stream: string): JournalError {
   return new JournalError(
     'conflict',
@@ -24,6 +26,7 @@ export function stillOpen(stream: string): JournalError {
   );
 }
 
+/** This journal object was closed. */
 export function journalClosed(name: string): JournalError {
   return new JournalError('closed', `The journal ${name} was closed and takes no more requests.`);
 }

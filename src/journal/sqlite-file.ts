@@ -16,6 +16,7 @@ import type { StorageFile } from './storage-error.ts';
 /** `normal`: a commit survives the death of the process; `full`: also a power failure (one disk flush a commit). */
 export type SyncMode = 'normal' | 'full';
 
+/** One of our database files: what it is called and how its tables are made. */
 export interface SqliteFileSpec extends StorageFile {
   /** SQLite's `application_id`: says whose file it is. */
   readonly applicationId: number;

@@ -30,6 +30,7 @@ const MILESTONES = [
 /** Written into the index and, word for word, into the query: SQLite uses a partial index only then. */
 export const IS_MILESTONE = `type IN (${MILESTONES.map((type) => `'${type}'`).join(', ')})`;
 
+/** True when all these types are marked in the table, so that the index answers. */
 export function areMilestones(types: readonly string[]): boolean {
   return types.every((type) => (MILESTONES as readonly string[]).includes(type));
 }

@@ -2,12 +2,14 @@
 import type Database from 'better-sqlite3';
 import { IS_MILESTONE } from './sqlite-schema.ts';
 
+/** A stream as its table has it. */
 export interface StreamRow {
   readonly ref: number;
   readonly closed_at: number | null;
   readonly last_seq: number;
 }
 
+/** An event as its table has it. */
 export interface EventRow {
   readonly stream: string;
   readonly seq: number;
@@ -17,6 +19,7 @@ export interface EventRow {
   readonly body: string;
 }
 
+/** The statements of the hot path, prepared once. */
 export type Statements = ReturnType<typeof prepareStatements>;
 
 // Records of a dropped stream find no stream to join and so are gone at once.
@@ -24,6 +27,7 @@ const RECORDS =
   'SELECT s.stream, e.seq, e.position, e.time, e.version, e.body FROM events e JOIN streams s ON s.ref = e.stream';
 const OF_TYPES = 'e.type IN (SELECT value FROM json_each(?)) AND e.position > ? ORDER BY e.position LIMIT ?';
 
+/** Prepares them all; the connection must have its tables by now. */
 export function prepareStatements(database: Database.Database) {
   const prepare = (sql: string): Database.Statement => database.prepare(sql);
   return {

@@ -27,6 +27,7 @@ import { prepareStatements } from './sqlite-statements.ts';
 import type { EventRow, Statements, StreamRow } from './sqlite-statements.ts';
 import { storageError } from './storage-error.ts';
 
+/** How a journal file is opened. */
 export interface SqliteJournalOptions {
   /** Path of the database file; made, with its folder, when it is not there. */
   readonly file: string;
@@ -40,6 +41,7 @@ export interface SqliteJournalOptions {
   readonly busyTimeoutMs?: number;
 }
 
+/** What one commit held. */
 export interface Commit {
   readonly appends: number;
   readonly events: number;
@@ -47,12 +49,14 @@ export interface Commit {
   readonly ms: number;
 }
 
+/** Counters since this journal was opened. */
 export interface JournalStats {
   readonly commits: number;
   readonly events: number;
   readonly lastCommitMs: number;
 }
 
+/** The journal in one SQLite file. Its commits hold the appends of one turn of the event loop. */
 export interface SqliteJournal extends Journal {
   /** Counts since the journal was opened. */
   stats(): JournalStats;

@@ -16,6 +16,7 @@ import { openSqliteFile } from './sqlite-file.ts';
 import { storageError } from './storage-error.ts';
 import { makeKey, readKey } from './vault-key.ts';
 
+/** Where the vault and its key lie. */
 export interface SqliteVaultOptions {
   /** Path of the database file; made, with its folder, when it is not there. */
   readonly file: string;

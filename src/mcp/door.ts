@@ -1,6 +1,6 @@
 /**
  * The MCP door: everything under `/mcp/v1`, on a bare `node:http` server. It takes HTTP apart, finds the agent and its
- * session and hands requests to the runner. Source: docs/wire.md, "MCP".
+ * session and hands requests to the runner. Source: docs/wire.md, "MCP endpoints".
  *
  * D1 No request is looked at before its secret was; a secret that is not good is 401, whatever else is wrong.
  * D2 Every request is answered, at once when it is wrong.

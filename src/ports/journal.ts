@@ -6,6 +6,7 @@
  */
 import type { JournalEvent } from '../domain/event.ts';
 
+/** One fact with its envelope. */
 export interface JournalRecord<E = JournalEvent> {
   readonly stream: string;
   readonly seq: number;
@@ -23,6 +24,7 @@ export interface StreamHeader {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** Facts to be written together, or not at all. */
 export interface Append {
   readonly stream: string;
   /** The stream's last seq as the caller knows it (0: new stream). Anything else there: the append is rejected. */
@@ -35,6 +37,7 @@ export interface Append {
   readonly closes?: boolean;
 }
 
+/** One stream as the catalogue lists it. */
 export interface StreamInfo extends StreamHeader {
   readonly stream: string;
   readonly lastSeq: number;
@@ -44,6 +47,7 @@ export interface StreamInfo extends StreamHeader {
   readonly closedAt?: number;
 }
 
+/** Which streams to list. All given parts must hold. */
 export interface StreamQuery {
   readonly kind?: 'session';
   readonly namespace?: string;
@@ -59,6 +63,7 @@ export interface StreamQuery {
   readonly limit: number;
 }
 
+/** One page of the catalogue. */
 export interface StreamPage {
   /** Newest first. */
   readonly streams: readonly StreamInfo[];
@@ -84,6 +89,7 @@ export class JournalError extends Error {
   }
 }
 
+/** The journal. */
 export interface Journal {
   /**
    * Resolves once the events are durable (as the sync mode defines it), with their records in order. Appends of

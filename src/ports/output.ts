@@ -13,6 +13,7 @@ export interface OutputLine {
   readonly sensitive?: true;
 }
 
+/** Keeps lines and hands them out. */
 export interface OutputStore {
   /** Takes a line at once (memory first, disk soon after); never throws, never blocks the caller. */
   append(session: string, line: Omit<OutputLine, 'number'>): void;

@@ -13,6 +13,7 @@ export interface Fault {
   readonly message: string;
 }
 
+/** The definitions and teams that can be launched now. */
 export interface Registry {
   /** All readable definitions, by name, then version (newest first). */
   agents(): readonly RegistryAgent[];

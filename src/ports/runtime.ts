@@ -27,6 +27,7 @@ export class LaunchFailure extends Error {
   }
 }
 
+/** One line an agent printed; `time` is wall-clock ms. */
 export interface Line {
   readonly io: 'out' | 'error';
   readonly text: string;
@@ -45,11 +46,13 @@ export interface Observer {
   noted?(fact: RuntimeFact): void;
 }
 
+/** What a runtime may note beside output and endings. */
 export type RuntimeFact =
   | { readonly type: 'docker_container_created'; readonly containerId: string }
   | { readonly type: 'docker_container_removed'; readonly containerId: string }
   | { readonly type: 'progress'; readonly text: string };
 
+/** Somebody watching a thing. */
 export interface Attachment {
   /** Resolves exactly once and never rejects: how the thing ended. Pending for as long as it lives or cannot be seen. */
   readonly ended: Promise<Ending>;
@@ -57,6 +60,7 @@ export interface Attachment {
   detach(): void;
 }
 
+/** What a stop came to. */
 export interface StopReceipt {
   /** Nothing of it is left, and that was looked at. */
   readonly gone: boolean;
@@ -70,6 +74,7 @@ export interface Found {
   readonly labels: Labels;
 }
 
+/** One way to run agents. */
 export interface Runtime {
   readonly kind: RuntimeKind;
   /** Resolves with nothing when launches can be tried, else with the sentence that says why not. */

@@ -34,9 +34,8 @@ export class FakeServer {
   /** What happens to the next calls of a tool, first one first. */
   readonly trouble: { tool: string; what: Trouble }[] = [];
   closed: { reason: string; result?: unknown } | undefined;
-  /** Text of coral://state; by default the agents that `peers` names. */
-  stateText: string | undefined;
-  peers: () => { name: string; running: boolean }[] = () => [];
+  /** Text of coral://state. */
+  stateText = '# General\n';
   #http: HttpServer | undefined;
   readonly #sse = new Map<string, SSEServerTransport>();
   readonly #handedOver = new Map<string, Set<string>>();
@@ -198,18 +197,6 @@ export class FakeServer {
     else await transport.handlePostMessage(request, response);
   }
 
-  #state(): string {
-    const agents = this.peers().map(({ name, running }) => ({
-      agentName: name,
-      agentDescription: '',
-      agentConnected: running,
-      agentWaiting: false,
-      agentSleeping: false,
-      agentRunning: running,
-    }));
-    return `# General\n\nHello.\n\n# Agents\n\n\`\`\`json\n${JSON.stringify(agents)}\n\`\`\`\n`;
-  }
-
   #troubleFor(tool: string): Trouble | undefined {
     if (this.trouble[0]?.tool !== tool) return undefined;
     return this.trouble.shift()?.what;
@@ -230,9 +217,7 @@ export class FakeServer {
       { capabilities: { tools: {}, resources: {} } },
     );
     server.setRequestHandler(ReadResourceRequestSchema, (request) => ({
-      contents: [
-        { uri: request.params.uri, mimeType: 'text/markdown', text: this.stateText ?? this.#state() },
-      ],
+      contents: [{ uri: request.params.uri, mimeType: 'text/markdown', text: this.stateText }],
     }));
     server.setRequestHandler(CallToolRequestSchema, async (request, extra) => {
       const { name, arguments: args = {} } = request.params;

@@ -67,8 +67,7 @@ function v1(agent: string, transport: 'mcp' | 'sse/', revision?: string): AnyCli
     },
     revision: () => spoken,
     tools: async () => (await client.listTools()).tools.map((tool) => tool.name),
-    call: (name, args, options) =>
-      client.callTool({ name, arguments: args as Json }, undefined, options),
+    call: (name, args, options) => client.callTool({ name, arguments: args as Json }, undefined, options),
     read: async (uri) => String(((await client.readResource({ uri })).contents[0] as Json)['text']),
     resources: async () => (await client.listResources()).resources.map((resource) => resource.uri),
     prompts: async () => (await client.listPrompts()).prompts,

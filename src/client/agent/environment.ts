@@ -1,4 +1,4 @@
-/** What a launched agent finds in its environment. Source: docs/wire.md, "Agent environment". */
+/** What a launched agent finds in its environment. Source: docs/wire.md, "Environment of an agent". */
 import { EnvironmentError } from './errors.ts';
 
 /** Where an LLM that the agent's definition asks for is reached. */

@@ -1,7 +1,7 @@
 /**
  * An agent's options as its environment tells them, with their types. Whether an option lies in the variable itself
  * (transport `env`) or in a file that the variable names (transport `fs`) is said in the agent's definition: for the
- * latter read through `options.files`. Encodings: docs/wire.md, "Agent environment".
+ * latter read through `options.files`. Encodings: docs/wire.md, "Environment of an agent".
  */
 import { readFileSync } from 'node:fs';
 import { delimiter } from 'node:path';
