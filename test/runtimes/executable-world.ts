@@ -53,7 +53,9 @@ function argumentsOf(program: Program): readonly [string, ...string[]] {
   }
 }
 
-export async function executableWorld(more: Partial<ExecutableRuntimeOptions> = {}): Promise<RuntimeWorld> {
+export async function executableWorld(
+  more: Partial<ExecutableRuntimeOptions> = {},
+): Promise<RuntimeWorld & { readonly temporaryFolder: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'coral-test-'));
   const options = {
     instance: INSTANCE,
@@ -64,6 +66,7 @@ export async function executableWorld(more: Partial<ExecutableRuntimeOptions> = 
   };
   const runtime = executableRuntime(options);
   return {
+    temporaryFolder: folder,
     runtime,
     spec(program, spec) {
       const [path, ...words] = argumentsOf(program);
