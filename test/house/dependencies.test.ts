@@ -14,7 +14,7 @@ const all = [...runtime, ...Object.keys(manifest.devDependencies)];
 const WITHOUT_IMPORT: Readonly<Record<string, string>> = {
   eslint: 'npm run check:lint',
   prettier: 'npm run check:format',
-  tsx: 'npm run bench',
+  tsx: 'TypeScript agents of `coral init`',
   typescript: 'npm run check:types',
 };
 
@@ -50,7 +50,7 @@ describe('the packages', () => {
       return name.startsWith('@types/') && (plain === 'node' || elsewhere.has(plain));
     };
     const unused = [
-      ...runtime.filter((name) => !program.has(name)),
+      ...runtime.filter((name) => !program.has(name) && !(name in WITHOUT_IMPORT)),
       ...Object.keys(manifest.devDependencies).filter(
         (name) => !elsewhere.has(name) && !typed(name) && !(name in WITHOUT_IMPORT),
       ),
