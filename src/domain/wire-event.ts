@@ -142,6 +142,7 @@ function additionalEvent(event: AdditionalFact, stamp: { seq: number; timestamp:
       return {
         type: 'session_opened',
         namespace: event.namespace,
+        sessionId: event.sessionId,
         annotations: { ...event.annotations },
         agents: event.agents.map((agent) => agent.name),
         ...stamp,

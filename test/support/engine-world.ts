@@ -109,6 +109,8 @@ export function scriptedRegistry(scripts: Record<string, AgentScript>): Registry
 
 export interface WorldParts {
   scripts?: Record<string, AgentScript>;
+  /** In place of one made of `scripts`. */
+  registry?: Registry;
   host?: HandHost;
   journal?: Journal;
   vault?: Vault;
@@ -158,7 +160,7 @@ export async function engineWorld(parts: WorldParts = {}): Promise<EngineWorld> 
     vault,
     output,
     runtimes,
-    registry: scriptedRegistry(parts.scripts ?? { worker: {} }),
+    registry: parts.registry ?? scriptedRegistry(parts.scripts ?? { worker: {} }),
     instance: 'instance-of-a-test',
     settings: { defaultWaitMs: 30_000, stateMessageLimit: 500 },
     log: parts.log ?? SILENT,

@@ -85,6 +85,7 @@ const additional = [
   z.object({
     type: z.literal('session_opened'),
     namespace: z.string(),
+    sessionId: z.string(),
     annotations: z.record(z.string(), z.string()),
     agents: z.array(z.string()),
     ...stamp,

@@ -1,0 +1,43 @@
+/** Logging in with a browser. Source: docs/wire.md, "Authentication". */
+import { z } from 'zod';
+import { COOKIE, COOKIE_MAX_AGE, isOwnPath, type Auth } from './auth.ts';
+import { HttpFault } from './errors.ts';
+import { errors } from './schemas.ts';
+import type { App } from './server.ts';
+
+export function authRoutes(app: App, auth: Auth): void {
+  app.route({
+    method: 'POST',
+    url: '/api/v1/auth/token',
+    config: { public: true, body: 'form' },
+    schema: {
+      tags: ['auth'],
+      summary: 'Trade a key for a cookie',
+      description: 'An urlencoded form; redirects to `to`, which must be a path on this server.',
+      security: [],
+      querystring: z.object({
+        to: z
+          .string()
+          .refine(isOwnPath, 'Must be a path on this server that begins with one slash.')
+          .default('/ui/console/'),
+      }),
+      body: z.object({ token: z.string().describe('One of auth.keys') }),
+      response: { 302: z.void().describe('Logged in; go on at `to`'), ...errors(400, 401) },
+    },
+    handler: async (request, reply) => {
+      const { token } = request.body;
+      if (!auth.checkKey(token)) {
+        throw new HttpFault(401, 'unauthorized', 'This key is not one of auth.keys.');
+      }
+      return reply
+        .setCookie(COOKIE, auth.seal(token), {
+          path: '/',
+          httpOnly: true,
+          sameSite: 'lax',
+          secure: request.protocol === 'https',
+          maxAge: COOKIE_MAX_AGE,
+        })
+        .redirect(request.query.to, 302);
+    },
+  });
+}

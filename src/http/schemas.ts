@@ -1,0 +1,40 @@
+/** Pieces that the schemas of several routes share: paths, queries, and the answers every route may give. */
+import { z } from 'zod';
+import { ErrorBody } from '../domain/wire/session.ts';
+
+export const SessionParams = z.object({
+  namespace: z.string().describe('Name of the namespace'),
+  sessionId: z.string().describe('Id of the session'),
+});
+
+export const NamespaceParams = z.object({ namespace: z.string().describe('Name of the namespace') });
+
+/** An answer without a body. */
+export const Empty = z.void().describe('Done; no body');
+
+/** A place in a stream: everything after it. */
+export const After = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** `true` or `false`, as in a query. */
+export const Flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
+
+const SENTENCES = {
+  400: 'The request does not fit; `issues` names every fault',
+  401: 'No key, or one that is not known',
+  404: 'There is no such thing',
+  413: 'The body is too large',
+  503: 'Cannot be done for now; try again later',
+  507: 'The disk is full; nothing new is taken',
+} as const;
+
+/** The error answers of a route, for its schema; 401 is among them unless `open`. */
+export function errors(...statuses: readonly (keyof typeof SENTENCES)[]): Record<number, z.ZodType> {
+  const all = statuses.includes(401) ? statuses : ([401, ...statuses] as const);
+  return Object.fromEntries(all.map((status) => [status, ErrorBody.describe(SENTENCES[status])]));
+}
+
+/** What every route may answer whose request is written down. */
+export const WRITES = [400, 413, 503, 507] as const;
+
+/** An event stream, for the schema of its route. */
+export const EventStream = z.string().describe('text/event-stream');

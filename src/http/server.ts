@@ -1,0 +1,192 @@
+/**
+ * The HTTP door: one Fastify instance with every route, its checks in front and one shape of errors behind. It knows
+ * the engine only by its interface. Source: docs/wire.md.
+ */
+import cookie from '@fastify/cookie';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Coral } from '../engine/coral.ts';
+import type { Log } from '../ports/log.ts';
+import { archiveRoutes } from './archive-routes.ts';
+import { createAuth, type AuthKeys } from './auth.ts';
+import { authRoutes } from './auth-routes.ts';
+import { parseJson, parseSessionJson } from './body.ts';
+import { checks } from './checks.ts';
+import { errorHandler } from './errors.ts';
+import { healthRoutes } from './health-routes.ts';
+import { hostGuard, type HostGuardConfig } from './host-guard.ts';
+import { managerRoutes } from './manager-routes.ts';
+import { namespaceRoutes } from './namespace-routes.ts';
+import { registryRoutes } from './registry-routes.ts';
+import { sessionRoutes } from './session-routes.ts';
+import { OpenStreams, SSE_DEFAULTS, type SseOptions } from './sse.ts';
+import { streamRoutes } from './stream-routes.ts';
+import { teamRoutes } from './team-routes.ts';
+import { validatorCompiler } from './validation.ts';
+
+export type App = FastifyInstance<
+  Server,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+export interface HttpConfig extends HostGuardConfig {
+  readonly bindPort: number;
+  /** Bytes; default 8 MiB. */
+  readonly bodyLimit?: number;
+}
+
+export interface HttpServerOptions {
+  readonly coral: Coral;
+  readonly config: HttpConfig;
+  readonly authKeys: AuthKeys;
+  /** Seals the cookies of browsers; the same one over a restart keeps them logged in. Default: a fresh one. */
+  readonly cookieSecret?: string;
+  /** Answers `${env.X}` in team files. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Sees every request first; true when it takes it. It checks hosts and credentials itself. */
+  readonly mcp?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  readonly log: Log;
+  readonly version: string;
+  readonly sse?: Partial<SseOptions>;
+}
+
+/** What the groups of routes share. */
+export interface Door {
+  readonly coral: Coral;
+  readonly environment: HttpServerOptions['environment'];
+  readonly version: string;
+  readonly streams: OpenStreams;
+  readonly log: Log;
+  readonly sse: SseOptions;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Needs no key. */
+    public?: boolean;
+    /** How the body is read. Default: JSON. */
+    body?: 'json' | 'session' | 'form';
+  }
+}
+
+export const DEFAULT_BODY_LIMIT = 8 * 1024 * 1024;
+
+/** The server, not yet listening (`listen.ts`). Closing it ends open streams first. */
+export function createHttpServer(options: HttpServerOptions): App {
+  const { coral, config, log, mcp } = options;
+  const onError = errorHandler(log);
+  // Connections that nothing was asked on yet (browsers open some ahead) do not count as idle for a closing server.
+  const unused = new Set<Socket>();
+  let closing = false;
+  const app = Fastify({
+    // Errors are logged by us, once; addresses may hold secrets and are never logged.
+    logger: false,
+    bodyLimit: config.bodyLimit ?? DEFAULT_BODY_LIMIT,
+    trustProxy: config.trustProxy,
+    // Names may have 128 characters, each up to nine once encoded.
+    routerOptions: { maxParamLength: 2048, ignoreTrailingSlash: true },
+    serverFactory: (handler) => {
+      const server = createServer((request, response) => {
+        unused.delete(request.socket);
+        if (mcp?.(request, response) !== true) handler(request, response);
+      });
+      // Longer than a wait, so that no client finds its connection closed under its next request.
+      server.keepAliveTimeout = 72_000;
+      server.on('connection', (socket) => {
+        if (closing) return socket.destroy();
+        unused.add(socket);
+        socket.once('close', () => unused.delete(socket));
+      });
+      return server;
+    },
+    clientErrorHandler: refuseUnreadable,
+    frameworkErrors: (error, request, reply) => onError(error, request, reply),
+  }).withTypeProvider<ZodTypeProvider>() as App;
+
+  app.setValidatorCompiler(validatorCompiler);
+  // Schemas of answers document them; tests hold them to it.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  app.setErrorHandler(onError);
+  readBodies(app);
+  void app.register(cookie);
+
+  const auth = createAuth(options.authKeys, () => coral.now(), options.cookieSecret);
+  checks(app, { auth, guard: hostGuard(config), allowAnyHost: config.allowAnyHost, log });
+
+  const door: Door = {
+    coral,
+    environment: options.environment,
+    version: options.version,
+    streams: new OpenStreams(),
+    log,
+    sse: { ...SSE_DEFAULTS, ...options.sse },
+  };
+  app.addHook('preClose', async () => {
+    await door.streams.close();
+    closing = true;
+    for (const socket of unused) socket.destroy();
+  });
+  // In a plugin of their own, so that whatever documents routes can be registered before them.
+  void app.register(async (routes) => {
+    const typed = routes as App;
+    healthRoutes(typed, door);
+    authRoutes(typed, auth);
+    sessionRoutes(typed, door);
+    namespaceRoutes(typed, door);
+    streamRoutes(typed, door);
+    managerRoutes(typed, door);
+    registryRoutes(typed, door);
+    teamRoutes(typed, door);
+    archiveRoutes(typed, door);
+  });
+  return app;
+}
+
+/** Bodies are read by what the route wants, whatever their content type says. */
+function readBodies(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (request, text, done) => {
+    try {
+      done(
+        null,
+        parseBody(request.routeOptions.config.body ?? 'json', request.headers['content-type'], String(text)),
+      );
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}
+
+function parseBody(
+  kind: 'json' | 'session' | 'form',
+  contentType: string | undefined,
+  text: string,
+): unknown {
+  if (kind === 'session') return parseSessionJson(text);
+  if (kind === 'form' && contentType?.includes('json') !== true)
+    return Object.fromEntries(new URLSearchParams(text));
+  return parseJson(text);
+}
+
+/** What is not HTTP, or has headers too large, never reaches a route. */
+function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const [status, message] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', 'The headers are larger than this server takes.']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'The request did not arrive in time.']
+        : ['400 Bad Request', 'This is not a request that HTTP/1.1 allows.'];
+  const body = JSON.stringify({ message, code: 'invalid_request' });
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy(error);
+}
