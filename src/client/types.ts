@@ -1,0 +1,94 @@
+/** What the client takes and gives that is not a type of the wire itself. */
+import type { SessionRequestInput } from '../domain/wire/request.ts';
+
+/** Gives the request up when it aborts; it rejects with the signal's reason. */
+export interface Cancellable {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Ends the iteration when it aborts: quietly. */
+export interface Followed {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a session runs by: ttl, end report, persistence mode, webhooks. */
+export type SessionRuntimeSettingsInput = NonNullable<
+  Extract<NonNullable<SessionRequestInput['execution']>, { mode: 'immediate' }>['runtimeSettings']
+>;
+
+export interface NamespaceRequestInput {
+  readonly name: string;
+  /** Default: true. */
+  readonly deleteOnLastSessionExit?: boolean;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export interface RegistrySource {
+  readonly identifier: { readonly type: string };
+  readonly timestamp: string;
+  readonly name: string;
+  readonly agents: readonly { readonly name: string; readonly versions: readonly string[] }[];
+}
+
+/** One agent of the registry, as its definition says. */
+export interface RegistryEntry {
+  readonly registryAgent: Readonly<Record<string, unknown>>;
+  readonly restrictions: readonly unknown[];
+}
+
+export interface TeamView {
+  readonly name: string;
+  readonly description: string;
+  readonly inputs: Readonly<Record<string, { readonly description: string; readonly default?: string }>>;
+  /** Their names in the session. */
+  readonly agents: readonly string[];
+  /** On the server's disk. */
+  readonly file: string;
+}
+
+export interface TeamRunOptions extends Cancellable {
+  /** A path among them must be absolute. */
+  readonly inputs?: Readonly<Record<string, string | number | boolean>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Default: at once, as the team's file says. */
+  readonly execution?: SessionRequestInput['execution'];
+  readonly namespace?: string;
+}
+
+export interface ArchiveQuery extends Cancellable {
+  readonly namespace?: string;
+  /** All pairs must match. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Opened at this time or later. */
+  readonly from?: Date | string;
+  /** Opened before this time. */
+  readonly before?: Date | string;
+  /** Sessions asked for at once, 1 to 500. Default: 50. */
+  readonly pageSize?: number;
+}
+
+export interface EventQuery extends Followed {
+  /** Behind this seq; default 0: from the beginning. */
+  readonly after?: number;
+  /** With the types that are not sent unasked. Default: false. */
+  readonly all?: boolean;
+}
+
+export interface LogQuery extends Followed {
+  /** Behind the line of this number; default 0: all that is kept. */
+  readonly after?: number;
+  /** Only what this agent printed. */
+  readonly agent?: string;
+  /** With lines that may hold secrets. Default: false. */
+  readonly sensitive?: boolean;
+}
+
+/** One line that an agent printed. */
+export interface LogLine {
+  /** Counts the session's lines in the order they came. */
+  readonly number: number;
+  readonly timestamp: string;
+  readonly agent: string;
+  readonly io: 'out' | 'error';
+  readonly text: string;
+}
