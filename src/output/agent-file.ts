@@ -29,6 +29,7 @@ export async function agentIn(path: string): Promise<string | undefined> {
   return header === undefined ? undefined : decodeHeader(header);
 }
 
+/** Appends to and reads the two files of one agent. */
 export class AgentFile {
   private readonly current: string;
   private readonly older: string;

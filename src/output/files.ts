@@ -9,6 +9,7 @@ import { Followers } from './followers.ts';
 import { SessionOutput } from './session-output.ts';
 import { isSessionName } from './session-name.ts';
 
+/** Where output is kept, and how much of it. */
 export interface FileOutputOptions {
   /** Absolute; made when the first line comes. */
   readonly folder: string;
@@ -29,6 +30,7 @@ const WRITE_AT = 512 * 1024;
 /** Sessions written at once. */
 const WRITERS = 16;
 
+/** An output store that outlives the server. Opening touches no file. */
 export function openFileOutput(options: FileOutputOptions): OutputStore {
   return new FileOutput(options);
 }

@@ -1,6 +1,7 @@
 /** Who wants to hear of new lines, by session. */
 import type { OutputLine } from '../ports/output.ts';
 
+/** Tells each follower of a session every line, in order. */
 export class Followers {
   private readonly takers = new Map<string, Set<(line: OutputLine) => void>>();
 

@@ -8,6 +8,7 @@ import type { OutputLine } from '../ports/output.ts';
 /** Longest text kept of one line, bytes of UTF-8. */
 export const MAX_TEXT_BYTES = 64 * 1024;
 
+/** A line as it is written, with its end. */
 export function encodeLine(line: OutputLine): string {
   const end = line.sensitive ? ',1]\n' : ']\n';
   const io = line.io === 'out' ? '"o"' : '"e"';
@@ -46,10 +47,12 @@ export function numberOf(text: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
+/** The first line of a file, with its end. */
 export function encodeHeader(agent: string): string {
   return `${JSON.stringify({ agent })}\n`;
 }
 
+/** The agent that a header names; nothing when it is none. */
 export function decodeHeader(text: string): string | undefined {
   try {
     const { agent } = JSON.parse(text) as { agent?: unknown };

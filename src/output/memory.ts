@@ -5,6 +5,7 @@ import { cutText } from './line-code.ts';
 import { mergeLast } from './merge.ts';
 import { isSessionName } from './session-name.ts';
 
+/** How much output is kept. */
 export interface MemoryOutputOptions {
   /** Kept of one agent, bytes. Default 1 MiB. */
   readonly maxBytesPerAgent?: number;
@@ -28,6 +29,7 @@ interface Session {
   readonly agents: Map<string, Kept>;
 }
 
+/** An output store that ends with the process. */
 export function openMemoryOutput(options: MemoryOutputOptions = {}): OutputStore {
   return new MemoryOutput(options.maxBytesPerAgent ?? 1024 * 1024, options.maxBytes ?? 64 * 1024 * 1024);
 }

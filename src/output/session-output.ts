@@ -12,6 +12,7 @@ import { mergeFirst, mergeLast } from './merge.ts';
 
 type NewLine = Omit<OutputLine, 'number'>;
 
+/** What a session's output shares with the store's others. */
 export interface SessionOutputContext {
   readonly maxBytesPerAgent: number;
   /** Whether the store has room for this many more bytes in memory; takes it when it has. */
@@ -30,6 +31,7 @@ const MAX_WAITING = 8 * 1024 * 1024;
 const COST_OF_A_LINE = 64;
 const DROPPED_FILE = 'dropped.json';
 
+/** Takes, writes and reads the lines of one session (S1 to S3). */
 export class SessionOutput {
   private next: number | undefined;
   private loading: Promise<void> | undefined;

@@ -10,6 +10,7 @@ const MASK = '***';
 /** Replaces every secret in a text. Of a secret of several lines each line is one. */
 export type Mask = (text: string) => string;
 
+/** The mask for these secrets. Those shorter than four characters stay as they are. */
 export function maskOf(secrets: readonly string[]): Mask {
   const pieces = new Set(
     secrets
@@ -67,10 +68,12 @@ export function endingOf(what: Omit<Ending, 'lastLines'>, lastLines: readonly st
   return lastLines ? { ...what, lastLines } : what;
 }
 
+/** It ended by itself with a code. `time` in wall-clock ms. */
 export function exitedWith(exitCode: number, time: number): Ending {
   return { kind: 'exited', exitCode, detail: `Exited with code ${exitCode}.`, time };
 }
 
+/** A signal ended it, ours or another. `time` in wall-clock ms. */
 export function endedBySignal(signal: string, time: number): Ending {
   return { kind: 'signalled', signal, detail: `Ended by signal ${signal}.`, time };
 }

@@ -8,6 +8,7 @@ import { delimiter, join } from 'node:path';
 import type { Labels, OptionFile } from '../domain/launch.ts';
 import { markOf } from './mark.ts';
 
+/** Writes, removes and sweeps the option files of one server's attempts. */
 export class OptionFiles {
   /** `folder` is this server's alone. */
   constructor(private readonly folder: string) {}

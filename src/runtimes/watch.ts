@@ -10,6 +10,7 @@ interface Watcher {
   readonly resolve: (ending: Ending) => void;
 }
 
+/** The observers of one thing, told in the order in which they came (W1, W2). */
 export class Watch {
   private watchers: readonly Watcher[] = [];
   private ending: Ending | undefined;

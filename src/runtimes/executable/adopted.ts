@@ -10,6 +10,7 @@ import type { ProcessTable } from './process-table.ts';
 /** Pause between two looks at whether they live, ms. */
 const LOOK_EVERY = 250;
 
+/** Watches and ends processes that are no children of this server. */
 export class AdoptedProcesses {
   private readonly watched = new Map<object, { readonly target: Target; readonly gone: () => void }>();
   private readonly ending = new Map<string, GroupEnd>();

@@ -17,8 +17,10 @@ import type { OutputLimits } from './output-gate.ts';
 import type { ProcessTable } from './process-table.ts';
 import { Pump } from './pump.ts';
 
+/** A child with nothing to read and both outputs piped. */
 export type ChildHandle = ChildProcessByStdio<null, Readable, Readable>;
 
+/** What a child needs of its runtime. */
 export interface ChildContext {
   readonly table: ProcessTable;
   readonly now: () => number;
@@ -36,6 +38,7 @@ const QUIET = 250;
 /** Pipes held open by what cannot be found are read this long at most, ms. */
 const LONGEST_DRAIN = 5_000;
 
+/** One attempt, from its start to the telling of its end (C1, C2). Made in the turn in which it was started. */
 export class Child {
   /** Resolves when nothing of it is left but what it said. */
   readonly gone: Promise<void>;
@@ -138,7 +141,7 @@ export class Child {
       if (gate.passes(bytes.length)) this.watch.line({ io, text, time: this.context.now() });
       else dropped(bytes.length + 1);
     };
-    return new Pump(stream, take, dropped);
+    return new Pump(stream, take, dropped, () => gate.isShut);
   }
 
   private endingFor(code: number | null, signal: NodeJS.Signals | null): Ending {

@@ -2,6 +2,7 @@
 import type { LaunchSpec } from '../../domain/launch.ts';
 import { MARK_VARIABLE, markOf } from '../mark.ts';
 
+/** What an environment is made of besides the launch's own variables. */
 export interface EnvironmentSources {
   /** The server's own environment. */
   readonly server: Readonly<Record<string, string | undefined>>;

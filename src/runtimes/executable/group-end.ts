@@ -9,6 +9,7 @@ import { performance } from 'node:perf_hooks';
 import type { StopReceipt } from '../../ports/runtime.ts';
 import type { ProcessTable, Seen } from './process-table.ts';
 
+/** Whose processes are to be ended. */
 export interface Target {
   /** The leader's pid: also the group's and the session's number. */
   readonly pid: number;
@@ -26,6 +27,7 @@ const LEADER_PAUSE = 50;
 /** How long after the kill something may take to disappear before it is said to be left, ms. */
 const CONFIRM = 5_000;
 
+/** One request to end an attempt, from the first signal to the receipt. Begins at once. */
 export class GroupEnd {
   readonly done: Promise<StopReceipt>;
   /** On the monotonic clock, ms. */

@@ -3,6 +3,7 @@ import type { Labels } from '../../domain/launch.ts';
 import type { Handle } from '../../ports/runtime.ts';
 import { labelsIn, markOf } from '../mark.ts';
 
+/** The handle of an executable, as it is journalled. */
 export interface ProcessHandle extends Handle {
   readonly runtime: 'executable';
   readonly pid: number;
@@ -12,10 +13,12 @@ export interface ProcessHandle extends Handle {
   readonly mark: string;
 }
 
+/** The handle of a process whose mark is known. */
 export function handleOf(pid: number, start: string, boot: string, mark: string): ProcessHandle {
   return { runtime: 'executable', id: `${pid}-${start}-${boot}`, pid, start, boot, mark };
 }
 
+/** The handle of a process that was started under these labels. */
 export function handleFor(pid: number, start: string, boot: string, labels: Labels): ProcessHandle {
   return handleOf(pid, start, boot, markOf(labels));
 }

@@ -1,6 +1,6 @@
 /**
  * What of an agent's output gets through: as much as comes, up to a sustained rate with a generous burst; beyond it
- * whole lines are given up and counted. An agent is never slowed down by a reader: it could not tell why it hangs.
+ * whole lines are given up and counted. An agent never waits for a slow reader: nobody could tell why it hangs.
  */
 export interface OutputLimits {
   /** Sustained, bytes per second. */
@@ -21,6 +21,7 @@ const COST_OF_A_LINE = 32;
 export class OutputGate {
   private tokens: number;
   private filledAt: number;
+  private shut = false;
 
   constructor(
     private readonly limits: OutputLimits,
@@ -30,7 +31,17 @@ export class OutputGate {
     this.filledAt = now();
   }
 
+  /** Whether the last line was refused. */
+  get isShut(): boolean {
+    return this.shut;
+  }
+
   passes(bytes: number): boolean {
+    this.shut = !this.take(bytes);
+    return !this.shut;
+  }
+
+  private take(bytes: number): boolean {
     const cost = bytes + COST_OF_A_LINE;
     if (this.tokens < cost) {
       const now = this.now();

@@ -23,6 +23,7 @@ interface Stat {
   readonly start: string;
 }
 
+/** A table that reads /proc; only what is new is read in full. */
 export class ProcTable implements ProcessTable {
   readonly scan = sharedScan(() => this.look());
   /** What environments of settled processes said, by pid; forgotten as soon as a scan misses the process. */

@@ -18,6 +18,7 @@ const OPTIONS = {
 const LSTART = String.raw`\w{3} \w{3} +\d+ [\d:]+ \d{4}`;
 const ROW = new RegExp(String.raw`^\s*(\d+)\s+(\d+)\s+(\S+)\s+(${LSTART})\s+(.*)$`);
 
+/** A table that asks `ps`, for systems without /proc. */
 export function psTable(): ProcessTable {
   return {
     // Start times are dates here and need no boot to be told apart.

@@ -4,6 +4,7 @@
  * start. T3: processes that are dead but not yet waited for (zombies) are not alive.
  */
 
+/** One living process, as a scan saw it. */
 export interface Seen {
   readonly pid: number;
   readonly group: number;
@@ -15,6 +16,7 @@ export interface Seen {
   readonly mark?: string;
 }
 
+/** What runs on this machine (T1 to T3). */
 export interface ProcessTable {
   /** Names this run of the machine, so that pids of an earlier one mean nothing. */
   boot(): Promise<string>;

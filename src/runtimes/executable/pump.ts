@@ -1,16 +1,20 @@
 /**
  * Reads one output pipe of a child. P1: nothing is read away before somebody attached (Node empties unread pipes
  * when a child exits, so the pump holds what comes). P2: in one turn of the event loop at most a fixed amount is
- * worked on, so that an agent that floods does not hold up the others.
+ * worked on, so that an agent that floods does not hold up the others. P3: while output is being given up, the pipe is
+ * read at a bounded pace, so that a flood costs a part of a processor and not a whole one.
  */
 import type { Readable } from 'node:stream';
 import { LineSplitter } from '../lines.ts';
 
 /** Worked on in one turn, bytes. */
 const TURN = 128 * 1024;
+/** Between two turns of a flood, ms: 32 MiB/s at most. */
+const FLOOD_PAUSE = 4;
 /** Held before somebody attached, bytes, as long as the child lives; it is made to wait beyond that. */
 const HELD = 256 * 1024;
 
+/** Turns one pipe into lines (P1 to P3). */
 export class Pump {
   /** Resolves when the pipe is at its end, or was given up. */
   readonly closed: Promise<void>;
@@ -24,6 +28,7 @@ export class Pump {
     private readonly stream: Readable,
     take: (line: Buffer) => void,
     dropped: (bytes: number) => void,
+    private readonly isFlood: () => boolean,
   ) {
     this.splitter = new LineSplitter(take, dropped);
     stream.on('data', (chunk: Buffer) => this.receive(chunk));
@@ -67,9 +72,11 @@ export class Pump {
     this.inThisTurn += chunk.length;
     if (this.inThisTurn < TURN) return;
     this.stream.pause();
-    setImmediate(() => {
+    const goOn = (): void => {
       this.inThisTurn = 0;
       this.stream.resume();
-    });
+    };
+    if (this.isFlood()) setTimeout(goOn, FLOOD_PAUSE);
+    else setImmediate(goOn);
   }
 }

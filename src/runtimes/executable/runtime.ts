@@ -27,6 +27,7 @@ import { psTable } from './process-table-ps.ts';
 import type { ProcessTable, Seen } from './process-table.ts';
 import { findProgram } from './program.ts';
 
+/** What the executable runtime needs to know of its server. */
 export interface ExecutableRuntimeOptions {
   /** The server's instance id: goes into every mark. */
   readonly instance: string;
@@ -49,6 +50,7 @@ export interface ExecutableRuntimeOptions {
 /** Ended agents whose end nobody asked for yet; each may hold two pipes open. */
 const MAX_UNCLAIMED = 256;
 
+/** A runtime for processes of this machine. It sees what an earlier one with the same instance started. */
 export function executableRuntime(options: ExecutableRuntimeOptions): Runtime {
   return new ExecutableRuntime(options);
 }
@@ -63,6 +65,7 @@ class ExecutableRuntime implements Runtime {
   /** Labels of launches under way and of children, whose option files are in use. */
   private readonly inUse = new Set<Labels>();
   private readonly memory = outOfMemoryWitness();
+  private lastStart: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: ExecutableRuntimeOptions) {
     this.table = options.table ?? (process.platform === 'linux' ? new ProcTable() : psTable());
@@ -95,6 +98,7 @@ class ExecutableRuntime implements Runtime {
       });
       const program = await findProgram(how.path, spec.folder, environment['PATH']);
       const boot = await this.table.boot();
+      await this.turnToStart();
       if (signal.aborted) throw new LaunchFailure('The launch was given up before the program was started.');
       const { child, handle } = await this.start(spec, program, environment, boot);
       if (signal.aborted) {
@@ -168,6 +172,12 @@ class ExecutableRuntime implements Runtime {
     this.unclaimed.clear();
     for (const child of this.children.values()) child.abandon();
     this.children.clear();
+  }
+
+  /** Starting a process holds the event loop up for milliseconds: one in a turn, however many are asked for at once. */
+  private turnToStart(): Promise<void> {
+    this.lastStart = this.lastStart.then(() => new Promise((resolve) => setImmediate(resolve)));
+    return this.lastStart;
   }
 
   private async start(

@@ -15,6 +15,7 @@ export interface FunctionContext {
   readonly log: (text: string, how?: { readonly io?: 'out' | 'error'; readonly sensitive?: boolean }) => void;
 }
 
+/** An agent as a function. It ends well when it returns (or what it returns resolves), and has failed when it throws. */
 export type AgentFunction = (context: FunctionContext) => unknown;
 
 /**

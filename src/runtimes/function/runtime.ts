@@ -15,6 +15,7 @@ import { Unclaimed, Watch } from '../watch.ts';
 import { loadFunction } from './load.ts';
 import type { AgentFunction } from './load.ts';
 
+/** What the function runtime needs to know of its server. */
 export interface FunctionRuntimeOptions {
   /** The server's instance id. */
   readonly instance: string;
@@ -24,6 +25,7 @@ export interface FunctionRuntimeOptions {
   readonly temporaryFolder: string;
 }
 
+/** A runtime for functions inside this process. They end with it. */
 export function functionRuntime(options: FunctionRuntimeOptions): Runtime {
   return new FunctionRuntime(options);
 }

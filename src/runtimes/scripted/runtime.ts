@@ -12,10 +12,12 @@ import { endedBySignal, endingOf, exitedWith, LastLines, lost, maskOf } from '..
 import { markOf } from '../mark.ts';
 import { Unclaimed, Watch } from '../watch.ts';
 
+/** What scripted agents live by: the clock alone. */
 export interface ScriptedRuntimeOptions {
   readonly host: Pick<Host, 'now' | 'at'>;
 }
 
+/** A runtime whose agents follow their scripts. They end with the server. */
 export function scriptedRuntime(options: ScriptedRuntimeOptions): Runtime {
   return new ScriptedRuntime(options.host);
 }
