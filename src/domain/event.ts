@@ -162,8 +162,32 @@ export type NamespaceEvent =
     }
   | { readonly type: 'namespace_closed'; readonly name: string };
 
+/** What is to be delivered to one webhook of one session. Each webhook has a stream of its own. */
+export type OutboxEvent =
+  | {
+      readonly type: 'outbox_opened';
+      readonly hook: 'session_end' | 'events';
+      readonly sessionId: string;
+      readonly namespace: Pick<
+        Extract<NamespaceEvent, { type: 'namespace_created' }>,
+        'name' | 'deleteOnLastSessionExit' | 'annotations'
+      >;
+      readonly url: string;
+      /** With hook `session_end`: the report holds the extended state. */
+      readonly extended?: boolean;
+      /** With hook `events`: only these types; absent: all that every client may see. */
+      readonly types?: readonly string[];
+    }
+  /** The receiver took what the fact with this seq gave rise to. */
+  | { readonly type: 'delivery_done'; readonly seq: number }
+  /** Given up: listed until somebody has it sent again. */
+  | { readonly type: 'delivery_dead'; readonly seq: number; readonly tries: number; readonly reason: string }
+  | { readonly type: 'delivery_replayed'; readonly seq: number }
+  /** Nothing more is owed. */
+  | { readonly type: 'outbox_finished' };
+
 /** Whatever a journal holds. */
-export type JournalEvent = SessionEvent | NamespaceEvent;
+export type JournalEvent = SessionEvent | NamespaceEvent | OutboxEvent;
 
 /** The stream of one session. */
 export function sessionStream(sessionId: string): string {
@@ -171,6 +195,11 @@ export function sessionStream(sessionId: string): string {
 }
 
 export const NAMESPACES_STREAM = 'namespaces';
+
+/** The stream of one webhook of one session. */
+export function outboxStream(sessionId: string, hook: 'session_end' | 'events'): string {
+  return `outbox/${sessionId}/${hook}`;
+}
 
 /** Brings an event of an older version up to date. Version 1 is the first: nothing to do yet. */
 export function upgrade(event: JournalEvent, _version: number): JournalEvent {

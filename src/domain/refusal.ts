@@ -22,6 +22,7 @@ export const REFUSAL_CODES = [
   'unknown_mention', // mentioning who takes no part in the thread
   'unknown_message',
   'unknown_team',
+  'unknown_delivery',
   'stale', // a report for an attempt that is over: means nothing, told to nobody
   'conflict', // somebody else was first
   'limit_exceeded',

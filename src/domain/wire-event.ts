@@ -114,6 +114,11 @@ export function wireEvent(record: RecordedFact, state: SessionState, all = false
       return all ? additionalEvent(event, stamp) : undefined;
     case 'namespace_created':
     case 'namespace_closed':
+    case 'outbox_opened':
+    case 'delivery_done':
+    case 'delivery_dead':
+    case 'delivery_replayed':
+    case 'outbox_finished':
       return undefined;
   }
 }

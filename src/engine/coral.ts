@@ -9,6 +9,7 @@ import type { SessionIdentifier } from '../domain/wire/session.ts';
 import type { JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
 import type { OutputStore } from '../ports/output.ts';
 import type { Registry } from '../ports/registry.ts';
+import type { Delivery } from './outbox.ts';
 import type { Participant } from './participant.ts';
 
 /** The engine. Methods reject with a `Refusal` when a rule says no and with a `JournalError` when nothing can be written. */
@@ -44,6 +45,11 @@ export interface Coral {
 
   readonly feed: Feed;
   readonly archive: Archive;
+
+  /** Webhook deliveries that are being tried or were given up. */
+  deliveries(): readonly Delivery[];
+  /** Sends a dead delivery again; throws `unknown_delivery`. */
+  replayDelivery(id: string): Promise<void>;
 
   /** Journal writable and runtimes there; the sentences say what is not. */
   ready(): Promise<{ readonly ready: boolean; readonly problems: readonly string[] }>;

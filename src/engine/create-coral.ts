@@ -4,6 +4,7 @@ import type { RuntimeKind } from '../domain/definition.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { resolveRoster, type Roster } from '../domain/roster.ts';
 import { foldSession, type SessionKey, type SessionState } from '../domain/state.ts';
+import { namespaceBase } from '../domain/view.ts';
 import {
   SessionRuntimeSettings,
   type NamespaceRequest,
@@ -22,6 +23,7 @@ import type { Coral } from './coral.ts';
 import { Credentials } from './credentials.ts';
 import { Directory } from './directory.ts';
 import { LiveFeed } from './feed.ts';
+import { Outbox, type OutboxOptions } from './outbox.ts';
 import { ParticipantOf } from './participant-of.ts';
 import { recover } from './recovery.ts';
 import { SessionRunner } from './session-runner.ts';
@@ -39,6 +41,8 @@ export interface CoralParts {
   readonly instance: string;
   readonly settings: EngineSettings;
   readonly log: Log;
+  /** How webhooks are sent; absent: sessions with webhooks are refused. */
+  readonly webhooks?: OutboxOptions;
   /** The port agents reach us on; asked at every launch. */
   agentPort(): number;
 }
@@ -57,10 +61,19 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     closed: (runner) => directory.leave(runner.key),
   };
   const archive = new JournalArchive(journal);
+  const outbox =
+    parts.webhooks === undefined
+      ? undefined
+      : new Outbox(
+          world,
+          parts.webhooks,
+          (namespace, sessionId) => directory.find({ namespace, sessionId })?.state,
+        );
   let stopping = false;
 
   await directory.load();
   const recovered = await recover(world, directory);
+  await outbox?.load();
   if (recovered.sessions > 0 || recovered.stopped > 0) {
     log.info(
       `Found ${recovered.sessions} sessions that had not closed and stopped ${recovered.stopped} agents left behind.`,
@@ -75,16 +88,19 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
       names: [...new Set(registry.agents().map(({ definition }) => definition.name))],
       runtimes: new Set(parts.runtimes.keys()),
     });
-    if (settings !== undefined) checkSettings(settings);
+    if (settings !== undefined) checkSettings(settings, outbox);
     await checkRuntimes(roster, parts.runtimes);
 
     const namespace = await directory.reserve(request.namespaceProvider);
     const sessionId = host.uuid();
     try {
+      if (settings !== undefined)
+        await outbox?.open(sessionId, namespaceBase(directory.namespace(namespace)), settings);
       const runner = await begin(world, { namespace, sessionId }, request.annotations, roster, settings);
       directory.enter(runner, true);
       runner.start();
     } catch (error) {
+      await outbox?.abandon(sessionId);
       await directory.release(namespace).catch(() => {});
       throw error;
     }
@@ -109,8 +125,12 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     open,
     async execute(key, settings) {
       if (stopping) throw shuttingDown();
-      checkSettings(settings);
-      await directory.runner(key).submit({ type: 'execute', settings });
+      checkSettings(settings, outbox);
+      const runner = directory.runner(key);
+      if (runner.state.phase.type === 'pending') {
+        await outbox?.open(key.sessionId, namespaceBase(directory.namespace(key.namespace)), settings);
+      }
+      await runner.submit({ type: 'execute', settings });
     },
     close,
     session: (key) => directory.runner(key).state,
@@ -142,6 +162,11 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     },
     feed,
     archive,
+    deliveries: () => outbox?.list() ?? [],
+    async replayDelivery(id) {
+      if (outbox === undefined) throw new Refusal('unknown_delivery', 'This server sends no webhooks.');
+      await outbox.replay(id);
+    },
     async ready() {
       const problems: string[] = [];
       await journal.probe().catch((error: unknown) => {
@@ -162,6 +187,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
       );
       await directory.settled();
       for (const runner of directory.runners()) runner.detach();
+      outbox?.close();
       feed.close();
     },
   };
@@ -210,12 +236,10 @@ function settingsOf(request: SessionRequest): SessionRuntimeSettings {
   return given ?? SessionRuntimeSettings.parse({});
 }
 
-function checkSettings(settings: SessionRuntimeSettings): void {
-  if (settings.webhooks.sessionEnd != null) {
-    throw new Refusal(
-      'not_supported',
-      "Webhooks are not supported by this version; follow the session's events instead.",
-    );
+function checkSettings(settings: SessionRuntimeSettings, outbox: Outbox | undefined): void {
+  const { sessionEnd, events } = settings.webhooks;
+  if (outbox === undefined && (sessionEnd != null || events != null)) {
+    throw new Refusal('not_supported', "This server sends no webhooks; follow the session's events instead.");
   }
 }
 

@@ -54,7 +54,7 @@ export class Directory {
   }
 
   runner(key: SessionKey): SessionRunner {
-    const found = this.places.get(key.namespace)?.runners.get(key.sessionId);
+    const found = this.find(key);
     if (found === undefined) {
       throw new Refusal(
         'unknown_session',
@@ -62,6 +62,10 @@ export class Directory {
       );
     }
     return found;
+  }
+
+  find(key: SessionKey): SessionRunner | undefined {
+    return this.places.get(key.namespace)?.runners.get(key.sessionId);
   }
 
   /** Live sessions, of all namespaces or one, oldest first. */

@@ -94,9 +94,13 @@ export class LiveFeed implements Feed {
   }
 
   session(key: SessionKey, after: number | undefined, signal: AbortSignal): AsyncIterable<JournalRecord> {
-    // The subscription is in place before this returns: what is committed from now on is seen.
     const live = this.seqOf(key);
-    const stream = sessionStream(key.sessionId);
+    return this.follow(sessionStream(key.sessionId), after ?? live, signal);
+  }
+
+  /** Any session's stream, live or closed, up to its `session_closed`. */
+  follow(stream: string, after: number, signal: AbortSignal): AsyncIterable<JournalRecord> {
+    // The subscription is in place before this returns: what is committed from now on is seen.
     const follower = new Follower();
     const set = this.followers.get(stream) ?? new Set();
     this.followers.set(stream, set.add(follower));
@@ -104,7 +108,7 @@ export class LiveFeed implements Feed {
       set.delete(follower);
       if (set.size === 0 && this.followers.get(stream) === set) this.followers.delete(stream);
     };
-    return this.follow(follower, leave, signal, after ?? live, {
+    return this.subscribe(follower, leave, signal, after, {
       read: async (seq) => follower.after(seq) ?? (await this.journal.read(stream, seq, PAGE)),
       cursorOf: (record) => record.seq,
       last: (record) => record.event.type === 'session_closed',
@@ -115,7 +119,7 @@ export class LiveFeed implements Feed {
     const follower = new Follower();
     this.managers.add(follower);
     const start = after ?? this.journal.lastPosition();
-    return this.follow(follower, () => this.managers.delete(follower), signal, start, {
+    return this.subscribe(follower, () => this.managers.delete(follower), signal, start, {
       read: (position) => this.journal.readTypes(MANAGER_EVENTS, position, PAGE),
       cursorOf: (record) => record.position,
       last: () => false,
@@ -128,7 +132,7 @@ export class LiveFeed implements Feed {
     for (const follower of this.managers) follower.end();
   }
 
-  private follow(
+  private subscribe(
     follower: Follower,
     leave: () => void,
     signal: AbortSignal,

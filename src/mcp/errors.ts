@@ -33,6 +33,7 @@ const ADVICE: Readonly<Record<RefusalCode, Advice>> = {
   unknown_mention: NONE,
   unknown_message: NONE,
   unknown_team: NONE,
+  unknown_delivery: NONE,
   stale: STOP,
   conflict: { advice: 'Try again.' },
   limit_exceeded: NONE,

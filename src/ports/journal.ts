@@ -1,6 +1,6 @@
 /**
- * The append-only journal: every fact, in streams. One stream per session (`session/ID`) and one for all
- * namespaces (`namespaces`). Within a stream `seq` counts 1, 2, 3 … without gap; `position` orders all records of
+ * The append-only journal: every fact, in streams. One stream per session (`session/ID`), one per webhook
+ * of a session (`outbox/ID/HOOK`) and one for all namespaces (`namespaces`). Within a stream `seq` counts 1, 2, 3 … without gap; `position` orders all records of
  * the journal as they were committed and may have gaps. One contract suite (test/contracts/journal.ts) runs on
  * every implementation.
  */
@@ -18,7 +18,7 @@ export interface JournalRecord<E = JournalEvent> {
 
 /** What the catalogue knows of a stream, so that sessions can be listed without reading their events. */
 export interface StreamHeader {
-  readonly kind: 'session' | 'namespaces';
+  readonly kind: 'session' | 'namespaces' | 'outbox';
   readonly id: string;
   readonly namespace: string;
   readonly annotations: Readonly<Record<string, string>>;
@@ -49,7 +49,7 @@ export interface StreamInfo extends StreamHeader {
 
 /** Which streams to list. All given parts must hold. */
 export interface StreamQuery {
-  readonly kind?: 'session';
+  readonly kind?: StreamHeader['kind'];
   readonly namespace?: string;
   readonly id?: string;
   /** All pairs must match. */

@@ -1,6 +1,7 @@
 /** A whole engine on a hand clock, memory journal and scripted agents: the tests' own small world. */
 import { createCoral } from '../../src/engine/create-coral.ts';
 import type { Coral } from '../../src/engine/coral.ts';
+import type { OutboxOptions } from '../../src/engine/outbox.ts';
 import type { Participant } from '../../src/engine/participant.ts';
 import type { RegistryAgent, RuntimeKind, ScriptedRuntime } from '../../src/domain/definition.ts';
 import { DEFAULT_TIMEOUTS, NO_RESTART } from '../../src/domain/definition.ts';
@@ -117,6 +118,7 @@ export interface WorldParts {
   output?: OutputStore;
   runtimes?: readonly Runtime[];
   log?: Log;
+  webhooks?: OutboxOptions;
 }
 
 export interface EngineWorld {
@@ -165,6 +167,7 @@ export async function engineWorld(parts: WorldParts = {}): Promise<EngineWorld> 
     settings: { defaultWaitMs: 30_000, stateMessageLimit: 500 },
     log: parts.log ?? SILENT,
     agentPort: () => 5555,
+    ...(parts.webhooks !== undefined && { webhooks: parts.webhooks }),
   });
   return {
     coral,

@@ -111,8 +111,19 @@ export const PersistenceMode = z.discriminatedUnion('mode', [
   z.object({ mode: z.literal('hold_after_exit'), duration: durationMs }),
 ]);
 
+const HookUrl = z.url({ protocol: /^https?$/ });
+
 export const Webhooks = z.object({
-  sessionEnd: z.object({ url: z.url({ protocol: /^https?$/ }) }).nullish(),
+  sessionEnd: z.object({ url: HookUrl }).nullish(),
+  events: z
+    .object({
+      url: HookUrl,
+      types: z
+        .array(z.string())
+        .nullish()
+        .describe('Only these event types; default: all that every client may see.'),
+    })
+    .nullish(),
 });
 
 export const SessionRuntimeSettings = z.object({
