@@ -9,7 +9,7 @@ import type { SessionIdentifier } from '../domain/wire/session.ts';
 import type { JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
 import type { OutputStore } from '../ports/output.ts';
 import type { Registry } from '../ports/registry.ts';
-import type { Delivery } from './outbox.ts';
+import type { Delivery } from './webhook-runner.ts';
 import type { Participant } from './participant.ts';
 
 /** The engine. Methods reject with a `Refusal` when a rule says no and with a `JournalError` when nothing can be written. */

@@ -1,7 +1,7 @@
 /** Webhooks: at least once, in order per session, nobody held up by another, surviving restarts. */
 import { describe, expect, it } from 'vitest';
 import { SessionEndReport } from '../../src/domain/end-report.ts';
-import type { OutboxOptions } from '../../src/engine/outbox.ts';
+import type { OutboxOptions } from '../../src/engine/webhook-runner.ts';
 import { OutboundError, type OutboundRequest, type Sender } from '../../src/ports/outbound.ts';
 import { engineWorld, HandHost } from '../support/engine-world.ts';
 

@@ -1,7 +1,7 @@
 /** A whole engine on a hand clock, memory journal and scripted agents: the tests' own small world. */
 import { createCoral } from '../../src/engine/create-coral.ts';
 import type { Coral } from '../../src/engine/coral.ts';
-import type { OutboxOptions } from '../../src/engine/outbox.ts';
+import type { OutboxOptions } from '../../src/engine/webhook-runner.ts';
 import type { Participant } from '../../src/engine/participant.ts';
 import type { RegistryAgent, RuntimeKind, ScriptedRuntime } from '../../src/domain/definition.ts';
 import { DEFAULT_TIMEOUTS, NO_RESTART } from '../../src/domain/definition.ts';
