@@ -3,6 +3,7 @@ import type { JournalledHandle, SessionEndCause, WaitFilter } from './event.ts';
 import type { Ending, StopCause } from './exit.ts';
 import type { SessionRuntimeSettings } from './wire/request.ts';
 
+/** One thing asked of a session; `by` and `agent` are names in its graph. */
 export type Command =
   // the session
   | { readonly type: 'execute'; readonly settings: SessionRuntimeSettings }

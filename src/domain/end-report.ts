@@ -27,6 +27,7 @@ export const SessionEndReport = z.object({
   agentStats: z.array(AgentStats),
   result: z.unknown().optional().describe('The outcome an agent gave when it closed the session.'),
 });
+/** What the end webhook posts. */
 export type SessionEndReport = z.output<typeof SessionEndReport>;
 
 /**

@@ -11,6 +11,7 @@ import type {
 import type { OptionDefinition, OptionValue } from './option.ts';
 import type { CustomTool } from './wire/request.ts';
 
+/** A custom tool as the request gave it, with defaults. */
 export type CustomToolPlan = CustomTool;
 
 /** The chosen runtime with its definition, tagged. */
@@ -20,6 +21,7 @@ export type RuntimePlan =
   | ({ readonly kind: 'function' } & FunctionRuntime)
   | ({ readonly kind: 'scripted' } & ScriptedRuntime);
 
+/** One option of one agent: its value, or where the value lies. */
 export interface OptionPlan {
   readonly transport: OptionDefinition['transport'];
   readonly base64: boolean;
@@ -29,6 +31,7 @@ export interface OptionPlan {
   readonly sealed?: true;
 }
 
+/** Everything about one agent that was decided when its session was opened. */
 export interface AgentPlan {
   readonly name: string;
   readonly id: RegistryIdentifier;

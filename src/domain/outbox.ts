@@ -1,8 +1,10 @@
 /** What one webhook of one session has had and is still owed. Pure. Source: docs/wire.md, "Webhooks". */
 import type { OutboxEvent } from './event.ts';
 
+/** Which of a session's two webhooks. */
 export type Hook = 'session_end' | 'events';
 
+/** A delivery that was given up after `tries` tries. */
 export interface DeadDelivery {
   readonly seq: number;
   readonly tries: number;
@@ -11,6 +13,7 @@ export interface DeadDelivery {
   readonly time: number;
 }
 
+/** The fold of one outbox stream; owned by whoever runs it. */
 export interface OutboxState {
   readonly opened: Extract<OutboxEvent, { type: 'outbox_opened' }>;
   /** Seq of the session's fact up to which everything was delivered or given up. */

@@ -9,6 +9,7 @@ import { checkOption, looksSecret, type OptionValue } from './option.ts';
 import { Refusal, type Issue, type RefusalCode } from './refusal.ts';
 import type { GraphAgentRequest, SessionRequest } from './wire/request.ts';
 
+/** A request that passed every check. */
 export interface Roster {
   readonly agents: readonly AgentPlan[];
   /** `AGENT/OPTION` → JSON text of its `OptionValue`. */
@@ -17,6 +18,7 @@ export interface Roster {
   readonly customTools: Readonly<Record<string, CustomToolPlan>>;
 }
 
+/** What a request is checked against. */
 export interface RosterContext {
   find(id: RegistryIdentifier): RegistryAgent | undefined;
   /** Names of all local agents, for a hint. */

@@ -6,6 +6,7 @@ import type { Journal, JournalRecord, StreamPage, StreamQuery } from '../ports/j
 import type { Archive } from './coral.ts';
 import { readSession } from './recovery.ts';
 
+/** The archive, read off the journal at every call. */
 export class JournalArchive implements Archive {
   constructor(private readonly journal: Journal) {}
 

@@ -3,6 +3,7 @@ import { barrierPeers } from '../domain/barrier.ts';
 import { BARRIER_WAIT } from './world.ts';
 import type { SessionRunner } from './session-runner.ts';
 
+/** One per session. */
 export class Barrier {
   private readonly begun = new Set<string>();
   private readonly held = new Set<() => void>();

@@ -20,6 +20,7 @@ interface Place {
   opening: number;
 }
 
+/** Namespaces and live sessions, by name and id. */
 export class Directory {
   private readonly known = new Map<string, NamespaceState>();
   private readonly places = new Map<string, Place>();

@@ -67,6 +67,7 @@ class Follower {
   }
 }
 
+/** The one feed of the engine: the drain publishes to it, everybody follows it. */
 export class LiveFeed implements Feed {
   private readonly followers = new Map<string, Set<Follower>>();
   private readonly managers = new Set<Follower>();

@@ -9,6 +9,7 @@ import type { Message, Thread } from '../domain/wire/session.ts';
 import type { Delivery, Participant, WaitRequest } from './participant.ts';
 import type { SessionRunner } from './session-runner.ts';
 
+/** `Participant` on a session's runner. */
 export class ParticipantOf implements Participant {
   constructor(
     private readonly runner: SessionRunner,

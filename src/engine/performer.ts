@@ -21,6 +21,7 @@ interface Task {
   failures: number;
 }
 
+/** One per session; told by the runner what is owed. */
 export class Performer {
   private readonly tasks = new Map<string, Task>();
   private detached = false;

@@ -24,6 +24,7 @@ interface Parked {
 
 const NOBODY: ReadonlySet<number> = new Set();
 
+/** The parked waits of one session. */
 export class Waits {
   private readonly parked = new Map<string, Set<Parked>>();
   /** Ordinals on their way to a client, by agent. */

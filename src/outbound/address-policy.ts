@@ -36,12 +36,14 @@ const SPECIAL: readonly [string, number][] = [
   ['ff00::', 8],
 ];
 
+/** What the operator allows. */
 export interface AddressPolicyOptions {
   readonly allowLoopback: boolean;
   /** The operator's exceptions: addresses, CIDR ranges or host names (exact, or `*.example.com`). */
   readonly allow: readonly string[];
 }
 
+/** Answers for one connection at a time; holds no state. */
 export class AddressPolicy {
   private readonly refused = listOf(SPECIAL);
   private readonly loopback = listOf(LOOPBACK);

@@ -7,6 +7,7 @@ import type { SessionKey } from '../domain/state.ts';
 import { OutboundError, type Sender } from '../ports/outbound.ts';
 import { signBody } from './signature.ts';
 
+/** One call of one tool by one agent. */
 export interface CustomToolCall {
   readonly key: SessionKey;
   readonly agent: string;
@@ -23,6 +24,7 @@ export interface CustomToolResult {
   readonly structured?: Record<string, unknown>;
 }
 
+/** How tools are called. */
 export interface CustomToolsOptions {
   readonly sender: Sender;
   /** `network.customToolSecret`. */
@@ -33,6 +35,7 @@ export interface CustomToolsOptions {
   readonly maxAnswerBytes?: number;
 }
 
+/** Calls custom tools. */
 export class CustomTools {
   constructor(private readonly options: CustomToolsOptions) {}
 

@@ -8,6 +8,7 @@ import { AddressPolicy, type AddressPolicyOptions } from './address-policy.ts';
 /** Idle connections are kept this long, ms. */
 const KEEP_ALIVE = 10_000;
 
+/** A sender with connections of its own; close it when done. */
 export function createSender(options: AddressPolicyOptions): Sender {
   return new HttpSender(new AddressPolicy(options));
 }

@@ -12,6 +12,7 @@ export interface OutboundRequest {
   readonly signal?: AbortSignal;
 }
 
+/** What came back: the status and the whole body as UTF-8. */
 export interface OutboundAnswer {
   readonly status: number;
   readonly body: string;
@@ -29,6 +30,7 @@ export class OutboundError extends Error {
   }
 }
 
+/** Makes outgoing calls. */
 export interface Sender {
   /** POSTs a JSON body. Any status is an answer; redirects are not followed. Rejects with OutboundError. */
   post(request: OutboundRequest): Promise<OutboundAnswer>;

@@ -145,11 +145,17 @@ export const SessionRequest = z.object({
   annotations: Annotations.default({}),
 });
 
+/** A request to open a session, parsed: defaults filled in. */
 export type SessionRequest = z.output<typeof SessionRequest>;
 /** What a client may write: defaults left out. */
 export type SessionRequestInput = z.input<typeof SessionRequest>;
+/** One agent of a session request, parsed. */
 export type GraphAgentRequest = z.output<typeof GraphAgentRequest>;
+/** How a session runs and ends, parsed. */
 export type SessionRuntimeSettings = z.output<typeof SessionRuntimeSettings>;
+/** A namespace to create, parsed. */
 export type NamespaceRequest = z.output<typeof NamespaceRequest>;
+/** A custom tool, parsed. */
 export type CustomTool = z.output<typeof CustomTool>;
+/** How long an ended session is kept. */
 export type PersistenceMode = z.output<typeof PersistenceMode>;

@@ -134,14 +134,25 @@ export const ErrorBody = z.object({
   issues: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
 });
 
+/** Names a session. */
 export type SessionIdentifier = z.output<typeof SessionIdentifier>;
+/** Where a session is in its life. */
 export type SessionStatus = z.output<typeof SessionStatus>;
+/** A session in brief. */
 export type SessionStateBase = z.output<typeof SessionStateBase>;
+/** A session with its agents, threads and result. */
 export type SessionStateExtended = z.output<typeof SessionStateExtended>;
+/** One agent of a session. */
 export type AgentState = z.output<typeof AgentState>;
+/** How an agent ended. */
 export type ExitFacts = z.output<typeof ExitFacts>;
+/** One message of a thread. */
 export type Message = z.output<typeof Message>;
+/** One thread with its messages. */
 export type Thread = z.output<typeof Thread>;
+/** A namespace. */
 export type NamespaceStateBase = z.output<typeof NamespaceStateBase>;
+/** A namespace with its live sessions. */
 export type NamespaceStateExtended = z.output<typeof NamespaceStateExtended>;
+/** What every failed call is answered with. */
 export type ErrorBody = z.output<typeof ErrorBody>;
