@@ -34,8 +34,9 @@ export class FakeServer {
   /** What happens to the next calls of a tool, first one first. */
   readonly trouble: { tool: string; what: Trouble }[] = [];
   closed: { reason: string; result?: unknown } | undefined;
-  /** Text of coral://state. */
-  stateText = '# General\n';
+  /** Text of coral://state; by default the agents that `peers` names. */
+  stateText: string | undefined;
+  peers: () => { name: string; running: boolean }[] = () => [];
   #http: HttpServer | undefined;
   readonly #sse = new Map<string, SSEServerTransport>();
   readonly #handedOver = new Map<string, Set<string>>();
@@ -197,6 +198,18 @@ export class FakeServer {
     else await transport.handlePostMessage(request, response);
   }
 
+  #state(): string {
+    const agents = this.peers().map(({ name, running }) => ({
+      agentName: name,
+      agentDescription: '',
+      agentConnected: running,
+      agentWaiting: false,
+      agentSleeping: false,
+      agentRunning: running,
+    }));
+    return `# General\n\nHello.\n\n# Agents\n\n\`\`\`json\n${JSON.stringify(agents)}\n\`\`\`\n`;
+  }
+
   #troubleFor(tool: string): Trouble | undefined {
     if (this.trouble[0]?.tool !== tool) return undefined;
     return this.trouble.shift()?.what;
@@ -217,7 +230,9 @@ export class FakeServer {
       { capabilities: { tools: {}, resources: {} } },
     );
     server.setRequestHandler(ReadResourceRequestSchema, (request) => ({
-      contents: [{ uri: request.params.uri, mimeType: 'text/markdown', text: this.stateText }],
+      contents: [
+        { uri: request.params.uri, mimeType: 'text/markdown', text: this.stateText ?? this.#state() },
+      ],
     }));
     server.setRequestHandler(CallToolRequestSchema, async (request, extra) => {
       const { name, arguments: args = {} } = request.params;
