@@ -11,6 +11,7 @@ import { error, formatPath } from './problem.ts';
 import type { KeyPath, Problem } from './problem.ts';
 import type { Issue } from './refusal.ts';
 import type { Team, TeamInput, TeamRun } from './team.ts';
+import { isAbsolutePath, pathFrom } from './team-path.ts';
 import { readAgent } from './team-agent.ts';
 import type { AgentLookup } from './team-agent.ts';
 import { interpolate, isUnknown, masked, plainly, UNKNOWN_YET } from './team-interpolate.ts';
@@ -119,9 +120,15 @@ class RawTeam {
   values(run: TeamRun, environment: Environment): Values {
     const given = run.inputs ?? {};
     const names = Object.keys(this.inputs);
+    const { directory } = run;
     return {
-      input: (name) =>
-        Object.hasOwn(given, name) ? given[name] : this.defaultOf(name, (key) => environment[key]),
+      input: (name) => {
+        const text = Object.hasOwn(given, name)
+          ? given[name]
+          : this.defaultOf(name, (key) => environment[key]);
+        if (text === undefined || directory === undefined || this.inputs[name]?.type !== 'path') return text;
+        return pathFrom(directory, text);
+      },
       variable: (name) => environment[name],
       inputs: names,
     };
@@ -130,8 +137,14 @@ class RawTeam {
   /** Defaults where there are any, the rest unknown. */
   valuesForNow(): Values {
     return {
-      input: (name) =>
-        this.inputs[name] === undefined ? undefined : (this.defaultOf(name, () => undefined) ?? UNKNOWN_YET),
+      input: (name) => {
+        const input = this.inputs[name];
+        if (input === undefined) return undefined;
+        const text = this.defaultOf(name, () => undefined);
+        // A relative path becomes a value only where somebody stands.
+        const open = text === undefined || (input.type === 'path' && text !== '' && !isAbsolutePath(text));
+        return open ? UNKNOWN_YET : text;
+      },
       variable: () => UNKNOWN_YET,
       inputs: Object.keys(this.inputs),
     };
@@ -219,16 +232,19 @@ class RawTeam {
   }
 
   private inputsWithoutValue(values: Values): Problem[] {
-    return Object.keys(this.inputs).flatMap((name) =>
-      values.input(name) === undefined
-        ? [
-            error(
-              ['inputs', name],
-              'Has neither a value nor a default; give it one, as in `--input ' + name + '=…`.',
-            ),
-          ]
-        : [],
-    );
+    return Object.entries(this.inputs).flatMap(([name, { type }]) => {
+      const value = values.input(name);
+      if (value === undefined) {
+        const help = `Has neither a value nor a default; give it one, as in \`--input ${name}=…\`.`;
+        return [error(['inputs', name], help)];
+      }
+      if (value === UNKNOWN_YET || type !== 'path' || isAbsolutePath(value)) return [];
+      const help =
+        value === ''
+          ? 'Is a path and cannot be empty.'
+          : `Is a path and must be absolute here, beginning with \`/\`: nobody knows where a relative one starts.`;
+      return [error(['inputs', name], help)];
+    });
   }
 
   private defaultsWithInputs(): Problem[] {
@@ -289,9 +305,10 @@ function referencesIn(file: TeamFile): Problem[] {
 }
 
 function inputOf(given: unknown): TeamInput {
-  const { description, default: text } = isMapping(given) ? given : {};
+  const { description, default: text, type } = isMapping(given) ? given : {};
   return {
     description: typeof description === 'string' ? description : '',
+    ...(type === 'path' && { type }),
     ...(typeof text === 'string' ? { default: text } : {}),
     ...(typeof text === 'number' || typeof text === 'bigint' || typeof text === 'boolean'
       ? { default: String(text) }

@@ -95,6 +95,7 @@ const input = z
       .union([z.string(), z.number(), z.bigint(), z.boolean()], { error: 'Must be a string.' })
       .transform(String)
       .optional(),
+    type: oneOf(['string', 'path']).optional(),
   })
   .nullable();
 

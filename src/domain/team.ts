@@ -6,6 +6,8 @@ import type { Issue } from './refusal.ts';
 export interface TeamInput {
   readonly description: string;
   readonly default?: string;
+  /** The value names a file or folder: a relative one starts from `TeamRun.directory`. */
+  readonly type?: 'path';
 }
 
 /** What somebody who launches a team says. */
@@ -14,6 +16,8 @@ export interface TeamRun {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly execution?: SessionRequest['execution'];
   readonly namespace?: string;
+  /** Absolute: where relative inputs of type `path` start. Without it a relative one is a fault. */
+  readonly directory?: string;
 }
 
 /** A team file that was found to be right. */

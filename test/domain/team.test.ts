@@ -483,3 +483,45 @@ describe('what is wrong by the registry and the run', () => {
     agents.pop();
   });
 });
+
+describe('inputs that are paths', () => {
+  const text = one(
+    '    options: {ROOT: "${inputs.where}"}\n',
+    'inputs: {where: {type: path, default: ./here}}\n',
+  );
+  const root = (run: TeamRun, environment: Record<string, string> = {}, of = text) =>
+    request(of, run, environment).agentGraphRequest.agents[0]?.options['ROOT']?.value;
+
+  test.each([
+    [undefined, '/home/me/here'],
+    ['.', '/home/me'],
+    ['../you//x/', '/home/you/x'],
+    ['../../../..', '/'],
+    ['/srv/./data', '/srv/./data'],
+  ])('%s seen from /home/me means %s', (where, meant) => {
+    const inputs = where === undefined ? {} : { where };
+    expect(root({ inputs, directory: '/home/me' })).toBe(meant);
+  });
+
+  test('a variable in a default is looked into', () => {
+    const of = text.replace('./here', '"${env.PLACE}/x"');
+    expect(root({ directory: '/home/me' }, { PLACE: '/srv' }, of)).toBe('/srv/x');
+    expect(root({ directory: '/home/me' }, { PLACE: 'data' }, of)).toBe('/home/me/data/x');
+  });
+
+  test('a relative one is refused where nobody stands, an empty one everywhere', () => {
+    expect(issues(text, {})).toEqual([
+      expect.stringMatching(/^5:inputs\.where: Is a path and must be absolute/),
+    ]);
+    expect(issues(text, { inputs: { where: '' }, directory: '/home/me' })).toEqual([
+      expect.stringMatching(/^5:inputs\.where: Is a path and cannot be empty/),
+    ]);
+  });
+
+  test('a file is not blamed for a relative default, but for a type that does not exist', () => {
+    expect(reading(text).check()).toEqual([]);
+    expect(reading(text.replace('type: path', 'type: pth')).problems).toEqual([
+      expect.stringMatching(/inputs\.where\.type: Must be `string` or `path`/),
+    ]);
+  });
+});
