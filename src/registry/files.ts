@@ -12,11 +12,12 @@
  */
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import semver from 'semver';
 import type { RegistryAgent } from '../domain/definition.ts';
 import type { Fault, Registry } from '../ports/registry.ts';
 import { compile, DEFINITIONS, findFiles, TEAMS } from './patterns.ts';
-import type { Pattern } from './patterns.ts';
+import type { Found, Pattern } from './patterns.ts';
+import { idOf, makeOffer, NOTHING } from './offer.ts';
+import type { Offer } from './offer.ts';
 import { readDefinitionText, readTeamText, readText } from './read-file.ts';
 import type { DefinitionReading, TeamFileReading } from './read-file.ts';
 import { watch } from './watch.ts';
@@ -70,14 +71,7 @@ class FileRegistry implements Registry {
     teams: [],
     faults: [],
   };
-  private offer: Offer = {
-    agents: [],
-    byId: new Map(),
-    newest: new Map(),
-    teams: new Map(),
-    faults: [],
-    made: [],
-  };
+  private offer: Offer = NOTHING;
   private readonly listeners = new Set<() => void>();
   private readonly told = new Set<string>();
   private readonly loading = new Set<Promise<void>>();
@@ -176,12 +170,13 @@ class FileRegistry implements Registry {
     const definitions = await this.filesOf(this.definitionPatterns, faults, this.options.patterns);
     const teams = await this.filesOf(this.teamPatterns, faults, this.options.teams);
     await Promise.all([
-      ...definitions.map((file) => this.readDefinition(file)),
-      ...teams.map((file) => this.readTeam(file)),
+      ...definitions.map((found) => this.readDefinition(found)),
+      ...teams.map(({ path }) => this.readTeam(path)),
     ]);
-    forget(this.definitions, definitions);
-    forget(this.teamFiles, teams);
-    this.found = { definitions, teams, faults };
+    const paths = { definitions: definitions.map(({ path }) => path), teams: teams.map(({ path }) => path) };
+    forget(this.definitions, paths.definitions);
+    forget(this.teamFiles, paths.teams);
+    this.found = { ...paths, faults };
     this.readAt = this.options.now();
     this.publish();
   }
@@ -190,27 +185,30 @@ class FileRegistry implements Registry {
     patterns: readonly Pattern[],
     faults: Fault[],
     configured: readonly string[],
-  ): Promise<string[]> {
-    const files = new Set<string>();
+  ): Promise<Found[]> {
+    const files = new Map<string, Found>();
     for (const pattern of patterns) {
       const found = await findFiles(pattern);
-      for (const file of found) files.add(file);
+      for (const one of found) if (files.get(one.path)?.sure !== true) files.set(one.path, one);
       if (found.length === 0 && configured.includes(pattern.written))
         faults.push({ severity: 'warning', file: pattern.path, message: nothingFound(pattern) });
     }
-    return [...files];
+    return [...files.values()];
   }
 
-  private async readDefinition(file: string): Promise<void> {
+  private async readDefinition({ path: file, sure }: Found): Promise<void> {
     const before = this.definitions.get(file);
     const text = await textOrFault(file);
+    // What a wildcard picked up by the way may be something else.
+    if (text === undefined || (!sure && typeof text === 'string' && !looksLikeDefinition(text))) {
+      this.definitions.delete(file);
+      return;
+    }
     if (typeof text !== 'string') {
-      if (text === undefined) this.definitions.delete(file);
-      else
-        this.definitions.set(file, {
-          ...unread(before),
-          reading: { faults: [text], references: [], retry: true },
-        });
+      this.definitions.set(file, {
+        ...unread(before),
+        reading: { faults: [text], references: [], retry: true },
+      });
       return;
     }
     const same =
@@ -279,81 +277,6 @@ class FileRegistry implements Registry {
   }
 }
 
-interface Offer {
-  readonly agents: readonly RegistryAgent[];
-  readonly byId: ReadonlyMap<string, RegistryAgent>;
-  readonly newest: ReadonlyMap<string, RegistryAgent>;
-  readonly teams: ReadonlyMap<string, NonNullable<TeamFileReading['team']>>;
-  readonly faults: readonly Fault[];
-  /** The readings behind it: the same ones, the same offer. */
-  readonly made: readonly unknown[];
-}
-
-/** F2, F3. */
-function makeOffer(
-  found: {
-    readonly definitions: readonly string[];
-    readonly teams: readonly string[];
-    readonly faults: readonly Fault[];
-  },
-  definitions: ReadonlyMap<string, Entry<DefinitionReading>>,
-  teamFiles: ReadonlyMap<string, Entry<TeamFileReading>>,
-): Offer {
-  const faults = [...found.faults];
-  const made: unknown[] = [];
-  const byId = new Map<string, RegistryAgent>();
-  for (const file of found.definitions) {
-    const reading = definitions.get(file)?.reading;
-    if (reading === undefined) continue;
-    made.push(file, reading);
-    faults.push(...reading.faults);
-    const { definition } = reading;
-    if (definition === undefined) continue;
-    const first = byId.get(idOf(definition));
-    if (first === undefined)
-      byId.set(idOf(definition), { definition, source: { type: 'local' }, file, folder: dirname(file) });
-    else
-      faults.push({
-        severity: 'error',
-        file,
-        key: 'agent.version',
-        message: `${definition.name}@${definition.version} is defined in ${first.file} already, which stays; change the name or the version here.`,
-      });
-  }
-  const teams = new Map<string, NonNullable<TeamFileReading['team']>>();
-  for (const file of found.teams) {
-    const reading = teamFiles.get(file)?.reading;
-    if (reading === undefined) continue;
-    made.push(file, reading);
-    faults.push(...reading.faults);
-    const { team } = reading;
-    if (team === undefined) continue;
-    const first = teams.get(team.name);
-    if (first === undefined) teams.set(team.name, team);
-    else
-      faults.push({
-        severity: 'error',
-        file,
-        key: 'team',
-        message: `The team ${team.name} is described in ${first.file} already, which stays; give this one another name.`,
-      });
-  }
-  const agents = [...byId.values()].sort(byNameThenNewest);
-  const newest = new Map<string, RegistryAgent>();
-  for (const agent of agents)
-    if (!newest.has(agent.definition.name)) newest.set(agent.definition.name, agent);
-  return { agents, byId, newest, teams, faults, made };
-}
-
-function byNameThenNewest(a: RegistryAgent, b: RegistryAgent): number {
-  if (a.definition.name !== b.definition.name) return a.definition.name < b.definition.name ? -1 : 1;
-  return semver.rcompare(a.definition.version, b.definition.version);
-}
-
-function idOf({ name, version }: { readonly name: string; readonly version: string }): string {
-  return `${name}@${version}`;
-}
-
 function unread<R>(before: Entry<R> | undefined): Entry<R> {
   return {
     text: '',
@@ -394,6 +317,11 @@ async function fingerprintOf(files: readonly string[]): Promise<string> {
     }),
   );
   return facts.join('|');
+}
+
+/** Says something under `agent`, in either spelling and however broken. */
+function looksLikeDefinition(text: string): boolean {
+  return /^[ \t]*(\[agent[\].]|"?agent"?[ \t]*[:=.]|\{?[ \t]*"?agent"?[ \t]*:)/m.test(text);
 }
 
 /** Long enough for files on a busy disk. */

@@ -9,14 +9,21 @@ import { basename, dirname, join, parse, resolve, sep } from 'node:path';
 export interface Kind {
   /** Would a file of this name in a matched folder be one of ours? */
   inFolder(name: string): boolean;
-  /** Would a file that only a wildcard without extension matched be one of ours? */
+  /** Could a file that a wildcard matched be one of ours? */
   byWildcard(name: string): boolean;
+}
+
+export interface Found {
+  /** Absolute. */
+  readonly path: string;
+  /** Its name or the pattern says what it is; otherwise only what stands in it can tell. */
+  readonly sure: boolean;
 }
 
 const isDefinition = (name: string): boolean => /^coral-agent\.(toml|yaml|yml)$/i.test(name);
 const isDocument = (name: string): boolean => /^[^.].*\.(toml|yaml|yml)$/i.test(name);
 
-export const DEFINITIONS: Kind = { inFolder: isDefinition, byWildcard: isDefinition };
+export const DEFINITIONS: Kind = { inFolder: isDefinition, byWildcard: isDocument };
 export const TEAMS: Kind = { inFolder: isDocument, byWildcard: isDocument };
 
 export interface Pattern {
@@ -59,17 +66,20 @@ export function compile(written: string, kind: Kind, base: string, home?: string
   };
 }
 
-/** Every file the pattern means, absolute, in the order of their paths. */
-export async function findFiles(pattern: Pattern): Promise<string[]> {
-  const found: string[] = [];
+/** Every file the pattern means, in the order of their paths. */
+export async function findFiles(pattern: Pattern): Promise<Found[]> {
+  const found = new Map<string, Found>();
+  const add = (path: string, sure: boolean): void => void found.set(path, { path, sure });
   for (const match of await expand(pattern.parts[0] ?? sep, pattern.parts.slice(1))) {
     const facts = await statOf(match);
+    const name = basename(match);
     if (facts?.isDirectory() === true) {
-      const names = await namesIn(match);
-      found.push(...names.filter((name) => pattern.kind.inFolder(name)).map((name) => join(match, name)));
-    } else if (facts?.isFile() === true && isMeant(pattern, basename(match))) found.push(match);
+      for (const inside of await namesIn(match))
+        if (pattern.kind.inFolder(inside)) add(join(match, inside), true);
+    } else if (facts?.isFile() === true && (pattern.literal || pattern.kind.byWildcard(name)))
+      add(match, pattern.literal || pattern.kind.inFolder(name));
   }
-  return [...new Set(found)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }
 
 /** True when a change at `path` may change what the pattern finds: on the way to a match, or in it. */
@@ -92,11 +102,6 @@ function along(pattern: readonly string[], path: readonly string[], kind: Kind):
   if (wanted === undefined) return rest.length === 0 && kind.inFolder(part);
   if (wanted === '**') return along(later, path, kind) || (isWalked(part) && along(pattern, rest, kind));
   return matches(wanted, part) && along(later, rest, kind);
-}
-
-function isMeant(pattern: Pattern, name: string): boolean {
-  const last = pattern.parts.at(-1) ?? '';
-  return !isWild(last) || /\.[a-z]+$/i.test(last) || pattern.kind.byWildcard(name);
 }
 
 async function expand(at: string, parts: readonly string[]): Promise<string[]> {

@@ -123,12 +123,21 @@ describe('reading', () => {
     );
     await put('many/README.md', 'not ours');
     await put('many/other.yaml', 'not: ours');
+    await put('many/single.yaml', definition('single'));
+    await put('many/broken.yaml', 'edition: 4\nagent: {\n');
     await put('many/.hidden/coral-agent.yaml', definition('hidden'));
     await put('deep/x/y/coral-agent.yaml', definition('deep'));
     await put('deep/node_modules/z/coral-agent.yaml', definition('never'));
     const registry = await open({ patterns: ['one', 'two/special.yaml', 'many/*', 'deep/**'] });
-    expect(ids(registry)).toEqual(['a@1.0.0', 'b@1.0.0', 'deep@1.0.0', 'one@1.0.0', 'two@1.0.0']);
-    expect(errors(registry)).toEqual([]);
+    expect(ids(registry)).toEqual([
+      'a@1.0.0',
+      'b@1.0.0',
+      'deep@1.0.0',
+      'one@1.0.0',
+      'single@1.0.0',
+      'two@1.0.0',
+    ]);
+    expect(errors(registry).map(({ file }) => file)).toEqual([join(base, 'many/broken.yaml')]);
   });
 
   test('the home folder’s agents come after the patterns, the built-in ones before', async () => {
