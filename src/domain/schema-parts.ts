@@ -105,6 +105,7 @@ export const inSentences: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case 'invalid_type':
       if (issue.input === undefined) return `Is missing; it must be ${EXPECTED[issue.expected] ?? 'given'}.`;
+      if (typeof issue.input === 'bigint') return 'Must be a number that is not as large as this.';
       return `Must be ${EXPECTED[issue.expected] ?? issue.expected}, not ${kindOf(issue.input)}.`;
     case 'invalid_value': {
       const known = issue.values.map(String);

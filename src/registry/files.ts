@@ -78,6 +78,7 @@ class FileRegistry implements Registry {
   private readonly closing = new AbortController();
   private scanning: Promise<void> | undefined;
   private again = false;
+  private publishing: NodeJS.Immediate | undefined;
   private watching: Watch | undefined;
   private watchFault: Fault | undefined;
   private rescan: NodeJS.Timeout | undefined;
@@ -233,7 +234,7 @@ class FileRegistry implements Registry {
     const before = now.reading;
     const same = before !== undefined && JSON.stringify(before) === JSON.stringify(reading);
     this.definitions.set(file, { ...entry, fingerprint, reading: same ? before : reading });
-    this.publish();
+    this.publishSoon();
   }
 
   private async readTeam(file: string): Promise<void> {
@@ -246,7 +247,14 @@ class FileRegistry implements Registry {
       this.teamFiles.set(file, { ...unread(before), text, reading: readTeamText(text, file, this) });
   }
 
+  /** Many files that are read at once are one publication. */
+  private publishSoon(): void {
+    this.publishing ??= setImmediate(() => this.publish());
+  }
+
   private publish(): void {
+    clearImmediate(this.publishing);
+    this.publishing = undefined;
     if (this.closing.signal.aborted) return;
     const offer = makeOffer(this.found, this.definitions, this.teamFiles);
     const faults = this.watchFault === undefined ? offer.faults : [...offer.faults, this.watchFault];
