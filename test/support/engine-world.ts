@@ -9,7 +9,7 @@ import type { OptionDefinition } from '../../src/domain/option.ts';
 import { SessionRequest, type SessionRequestInput } from '../../src/domain/wire/request.ts';
 import { openMemoryJournal } from '../../src/journal/memory.ts';
 import { openMemoryVault } from '../../src/journal/vault-memory.ts';
-import { openMemoryOutput } from './memory-output.ts';
+import { openMemoryOutput } from '../../src/output/memory.ts';
 import type { Host } from '../../src/ports/host.ts';
 import type { Journal, JournalRecord } from '../../src/ports/journal.ts';
 import { SILENT, type Log } from '../../src/ports/log.ts';
