@@ -27,6 +27,7 @@ const STATUS: Readonly<Record<RefusalCode, number>> = {
   invalid_mention: 400,
   unknown_mention: 404,
   unknown_message: 400,
+  unknown_delivery: 404,
   unknown_team: 404,
   stale: 409,
   conflict: 409,

@@ -3,17 +3,10 @@ import { z } from 'zod';
 import { Refusal } from '../domain/refusal.ts';
 import type { Team, TeamRun } from '../domain/team.ts';
 import { Annotations, Execution } from '../domain/wire/request.ts';
+import { TeamView, teamView } from '../domain/wire/registry.ts';
 import { SessionIdentifier } from '../domain/wire/session.ts';
 import { errors, WRITES } from './schemas.ts';
 import type { App, Door } from './server.ts';
-
-export const TeamView = z.object({
-  name: z.string(),
-  description: z.string(),
-  inputs: z.record(z.string(), z.object({ description: z.string(), default: z.string().optional() })),
-  agents: z.array(z.string()),
-  file: z.string(),
-});
 
 /** Inputs end up in strings, so numbers and booleans are as good. */
 export const TeamRunRequest = z.object({
@@ -67,16 +60,6 @@ export function teamRoutes(app: App, { coral, environment }: Door): void {
       return coral.open(meant);
     },
   });
-}
-
-function teamView(team: Team): z.output<typeof TeamView> {
-  return {
-    name: team.name,
-    description: team.description,
-    inputs: Object.fromEntries(Object.entries(team.inputs).map(([name, input]) => [name, { ...input }])),
-    agents: [...team.agents],
-    file: team.file,
-  };
 }
 
 function teamRun({ inputs, annotations, execution, namespace }: z.output<typeof TeamRunRequest>): TeamRun {

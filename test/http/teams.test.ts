@@ -4,7 +4,7 @@ import type { Team, TeamRun } from '../../src/domain/team.ts';
 import type { Issue } from '../../src/domain/refusal.ts';
 import { SessionRequest } from '../../src/domain/wire/request.ts';
 import * as wire from '../../src/domain/wire/session.ts';
-import { TeamView } from '../../src/http/team-routes.ts';
+import { TeamView } from '../../src/domain/wire/registry.ts';
 import { scriptedRegistry } from '../support/engine-world.ts';
 import { openDoor, request, type Door } from './door.ts';
 
