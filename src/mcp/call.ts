@@ -42,6 +42,11 @@ export class Call implements ToolCall {
     return this.controller.signal;
   }
 
+  /** True while something waits to be settled. */
+  get delivers(): boolean {
+    return this.deliveries !== undefined;
+  }
+
   settleWithAnswer(delivery: Delivery<unknown>): void {
     if (this.settled === undefined) (this.deliveries ??= []).push(delivery);
     else delivery.settle(this.settled);
@@ -69,6 +74,7 @@ export class Call implements ToolCall {
   /** Nothing can cancel it any more. */
   finished(): void {
     if (this.controller !== undefined) this.session.untrack(this);
+    this.controller = undefined;
   }
 
   progress(progress: number, total?: number, message?: string): void {

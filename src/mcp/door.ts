@@ -236,7 +236,7 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
         ...(begins && session.id !== undefined && { headers: { 'mcp-session-id': session.id } }),
       });
       // Nobody knows the id of a session whose client left before it was told.
-      if (begins && response.destroyed && !response.writableFinished) sessions.end(session);
+      if (begins && !response.headersSent) sessions.end(session);
     }
   }
 

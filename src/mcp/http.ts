@@ -57,20 +57,47 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
   });
 }
 
-/** Answers with JSON text, unless the client is gone or was answered before. */
+/**
+ * Answers with JSON text, unless the client is gone or was answered before. `written` is called once: true when the
+ * text has left for a living client, false when that is gone.
+ */
 export function answerJson(
   response: ServerResponse,
   status: number,
   json: string,
   headers?: Readonly<Record<string, string>>,
+  written?: (delivered: boolean) => void,
 ): void {
-  if (response.destroyed || response.headersSent) return;
+  if (response.destroyed || response.headersSent) {
+    written?.(false);
+    return;
+  }
   response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(json),
     ...headers,
   });
-  response.end(json);
+  if (written === undefined) {
+    response.end(json);
+    return;
+  }
+  writeTelling(response, json, written);
+  response.end();
+}
+
+/**
+ * Writes and tells whether it has left for a living client. Node calls back without an error, and says 'finish', also
+ * when the connection broke with bytes still to send: only the socket itself tells.
+ */
+export function writeTelling(
+  response: ServerResponse,
+  data: string,
+  written: (delivered: boolean) => void,
+): void {
+  const { socket } = response;
+  response.write(data, (error) => {
+    written(socket !== null && !socket.destroyed && (error === null || error === undefined));
+  });
 }
 
 /** An error outside of JSON-RPC: `{message, code}` as everywhere in the API. */

@@ -90,10 +90,9 @@ export class Runner {
       ({ id, method, params }) => new Call(session, id, method, params, how.sessionless, stream),
     );
     const closed = (): void => {
-      const delivered = response.writableFinished;
       for (const call of calls) {
-        if (!delivered) call.cancel();
-        call.settle(delivered);
+        call.cancel();
+        call.settle(false);
       }
     };
     if (response.destroyed) return closed();
@@ -101,16 +100,25 @@ export class Runner {
 
     const answers = await Promise.all(calls.map((call) => this.run(call)));
     const texts = [...how.failed, ...answers.flatMap(({ json }) => (json === undefined ? [] : [json]))];
+    // Without anything to settle, nobody needs to know when the answer has left.
+    const settling = calls.some((call) => call.delivers);
+    const written = (delivered: boolean): void => {
+      for (const call of calls) call.settle(delivered);
+    };
+    const [only] = answers;
     const opened =
-      stream ?? (onlyStream && answers[0]?.status === 200 ? this.open(response, how.headers) : undefined);
+      stream ?? (onlyStream && only?.status === 200 ? this.open(response, how.headers) : undefined);
     if (opened !== undefined) {
+      const last = texts.pop();
       for (const text of texts) opened.send(text);
+      if (last !== undefined) opened.send(last, 'message', written);
       opened.end();
     } else if (texts.length === 0) {
       answerTaken(response);
     } else {
       const json = how.batch ? `[${texts.join(',')}]` : (texts[0] ?? '');
-      answerJson(response, how.batch ? 200 : (answers[0]?.status ?? 200), json, how.headers);
+      const status = how.batch ? 200 : (only?.status ?? 200);
+      answerJson(response, status, json, how.headers, settling ? written : undefined);
     }
   }
 

@@ -2,8 +2,9 @@
  * One Server-Sent Events response. A client that stops reading is cut off before what waits for it fills the memory.
  */
 import type { ServerResponse } from 'node:http';
+import { writeTelling } from './http.ts';
 
-/** Bytes that may wait for a slow reader. */
+/** Bytes that may wait for a slow reader when something more is to be sent. */
 const LARGEST_BACKLOG = 8 * 1024 * 1024;
 
 export class SseStream {
@@ -56,11 +57,15 @@ export class SseStream {
       written?.(false);
       return;
     }
-    this.response.write(
-      `event: ${event}\ndata: ${data}\n\n`,
-      written && ((error) => written(error === null || error === undefined)),
-    );
-    if (this.response.writableLength > LARGEST_BACKLOG) this.response.destroy();
+    // Looked at before, not after: a single message may be larger.
+    if (this.response.writableLength > LARGEST_BACKLOG) {
+      this.response.destroy();
+      written?.(false);
+      return;
+    }
+    const frame = `event: ${event}\ndata: ${data}\n\n`;
+    if (written === undefined) this.response.write(frame);
+    else writeTelling(this.response, frame, written);
   }
 
   /** Keeps the connection from looking dead; clients take no notice. */
