@@ -7,8 +7,10 @@ import type { McpSession } from './sessions.ts';
 import type { SseStream } from './sse.ts';
 import type { ToolCall } from './tool.ts';
 
+/** By it a client tells apart which call a note of progress is about. */
 export type ProgressToken = string | number;
 
+/** A request from when it is taken up until its answer has left. */
 export class Call implements ToolCall {
   /** True once the client wants no answer any more: it cancelled the call or went away. */
   cancelled = false;

@@ -19,6 +19,7 @@ import {
 /** ms; common MCP clients give up at exactly 60 s. */
 export const LONGEST_WAIT_MS = 55_000;
 
+/** Our own tools. */
 export interface CoralTools {
   readonly byName: ReadonlyMap<string, CoralTool>;
   /** Only for agents with the plugin `close_session_tool`. */

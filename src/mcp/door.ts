@@ -19,6 +19,7 @@ import { Sessions, type McpSession } from './sessions.ts';
 import type { SseStream } from './sse.ts';
 import type { ExtraTool } from './tool.ts';
 
+/** What the door is made of; times are in ms. */
 export interface McpDoorOptions {
   /** The agent whose current secret this is. */
   readonly authenticate: (secret: string) => Participant | undefined;
@@ -45,6 +46,7 @@ export interface McpDoorOptions {
   readonly extraTools?: readonly ExtraTool[];
 }
 
+/** The door, for any number of listeners. */
 export interface McpDoor {
   /** True when the path was the door's: then it answers, now or later. */
   handle(request: IncomingMessage, response: ServerResponse): boolean;
@@ -53,6 +55,7 @@ export interface McpDoor {
   stats(): McpStats;
 }
 
+/** What is going on at the door. */
 export interface McpStats {
   /** MCP sessions alive. */
   readonly sessions: number;
@@ -71,6 +74,7 @@ interface Caller {
   readonly participant: Participant;
 }
 
+/** Makes the door. It listens to nothing itself: whoever owns a server hands requests to `handle`. */
 export function createMcpDoor(options: McpDoorOptions): McpDoor {
   const { warn, now, bodyLimit = BODY_LIMIT } = options;
   const sessions = new Sessions({

@@ -51,6 +51,7 @@ export interface InstructionParts {
   readonly customTools: boolean;
 }
 
+/** The text of `coral://instruction` for an agent with these tools. */
 export function instruction(parts: InstructionParts): string {
   return GENERAL + (parts.customTools ? CUSTOM : '') + (parts.closeSession ? CLOSE : '');
 }

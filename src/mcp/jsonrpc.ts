@@ -6,8 +6,10 @@
 /** Number and string ids are different ids: 1 is not "1". */
 export type RequestId = string | number;
 
+/** The parameters of a message; an empty object when it has none. */
 export type Params = Readonly<Record<string, unknown>>;
 
+/** A message, by what it is. */
 export type Incoming =
   | { readonly kind: 'request'; readonly id: RequestId; readonly method: string; readonly params: Params }
   | { readonly kind: 'notification'; readonly method: string; readonly params: Params }
@@ -64,6 +66,7 @@ function invalid(id: RequestId | null, message: string): Incoming {
   return { kind: 'invalid', id, message };
 }
 
+/** True for objects that are no lists. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -77,6 +80,7 @@ export function resultMessage(id: RequestId, result: string): string {
   return `{"jsonrpc":"2.0","id":${idJson(id)},"result":${result}}`;
 }
 
+/** The answer to `id` when it failed; null when the message bore no id that could be read. */
 export function errorMessage(id: RequestId | null, failure: RpcFailure): string {
   const { code, message, data } = failure;
   const error = { code, message, ...(data !== undefined && { data }) };

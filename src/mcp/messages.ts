@@ -14,9 +14,12 @@ import { isSessionless } from './revisions.ts';
 /** Messages in one batch. */
 const LARGEST_BATCH = 1000;
 
+/** A message that wants an answer. */
 export type Request = Extract<Incoming, { kind: 'request' }>;
+/** A message that wants none. */
 export type Notification = Extract<Incoming, { kind: 'notification' }>;
 
+/** What one POST holds. */
 export interface Messages {
   readonly requests: readonly Request[];
   readonly notifications: readonly Notification[];

@@ -27,6 +27,7 @@ export interface CustomTools {
   ): Promise<{ readonly text: string; readonly isError: boolean; readonly structured?: unknown }>;
 }
 
+/** What the methods are made of. */
 export interface MethodsOptions {
   readonly defaultWaitMs: number;
   readonly version: string;
@@ -35,6 +36,7 @@ export interface MethodsOptions {
   readonly warn: (message: string, error?: unknown) => void;
 }
 
+/** MCP's methods. */
 export interface Methods {
   /** The result's JSON. Throws `RpcFailure`. */
   answer(call: Call): string | Promise<string>;
@@ -44,6 +46,7 @@ export interface Methods {
 
 type Method = (call: Call) => string | Promise<string>;
 
+/** Makes the methods; throws nothing. */
 export function createMethods(options: MethodsOptions): Methods {
   const { customTools, warn } = options;
   const coral = createCoralTools(options.defaultWaitMs);

@@ -27,6 +27,7 @@ import type { McpSession } from './sessions.ts';
 import { SseStream } from './sse.ts';
 import { StateWatch } from './watch.ts';
 
+/** What the runner is made of. */
 export interface RunnerOptions {
   readonly methods: Methods;
   readonly now: () => number;
@@ -45,6 +46,7 @@ export function acceptance(accept: string | undefined): { onlyStream: boolean; s
   return { stream, onlyStream: stream && !/application\/(json|\*)|\*\/\*/.test(accept ?? '') };
 }
 
+/** Runs the calls of one door. */
 export class Runner {
   /** Calls under way. */
   readonly calls = new Set<Call>();

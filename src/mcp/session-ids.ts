@@ -8,6 +8,7 @@ const RANDOM_BYTES = 9;
 const RANDOM_CHARS = 12;
 const SIGNATURE_CHARS = 22;
 
+/** Makes and checks session ids. */
 export interface SessionIds {
   mint(secret: string): string;
   /** True for an id that was minted for this secret with this key, by whichever process. */

@@ -47,6 +47,7 @@ export interface Attached {
   readonly farewell?: () => void;
 }
 
+/** What the sessions are made of; times are in ms. */
 export interface SessionsOptions {
   readonly signingKey: Uint8Array | string;
   /** Wall-clock ms. */
@@ -56,6 +57,7 @@ export interface SessionsOptions {
   readonly warn: (message: string, error?: unknown) => void;
 }
 
+/** One client's MCP session, or the one shared by an agent's requests that name none. */
 export class McpSession {
   lastHeard: number;
   /** Calls under way and streams open: it is not idle while there are any. */
@@ -181,6 +183,7 @@ export class McpSession {
   }
 }
 
+/** All MCP sessions of one door. */
 export class Sessions {
   private readonly ids: SessionIds;
   private readonly peers = new Map<string, Peer>();

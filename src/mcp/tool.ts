@@ -71,6 +71,7 @@ interface Definition<Input extends z.ZodObject> {
   run(input: z.output<Input>, call: ToolCall): Promise<Readonly<Record<string, unknown>>>;
 }
 
+/** Makes one of our tools; its JSON schema is made here, once. */
 export function defineTool<Input extends z.ZodObject>(definition: Definition<Input>): CoralTool {
   const { name, title, description, input, readOnly, destructive } = definition;
   return {
