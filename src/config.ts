@@ -4,7 +4,7 @@
  * starts. Source: docs/wire.md, "Configuration".
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, extname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { homedir } from 'node:os';
 import { formatPath, type KeyPath } from './domain/problem.ts';
 import { Layers, type Setting } from './config/layers.ts';
@@ -15,6 +15,7 @@ import type { Fault } from './ports/registry.ts';
 export type { LogLevel } from './config/schema.ts';
 export type { Setting } from './config/layers.ts';
 
+/** The configuration, complete, with its paths worked out. */
 export interface Config extends ConfigValues {
   /** Absolute path of the file that was read; absent when there was none. */
   readonly file?: string;
@@ -24,6 +25,7 @@ export interface Config extends ConfigValues {
   readonly stateDir: string;
 }
 
+/** Where the parts of a configuration come from. */
 export interface ConfigSources {
   /** From `--config`: must exist. */
   readonly file?: string | undefined;
@@ -34,6 +36,7 @@ export interface ConfigSources {
   readonly cwd: string;
 }
 
+/** What reading a configuration gave. */
 export interface ConfigReading {
   /** Absent when there is an error among the faults. */
   readonly config?: Config;
@@ -77,11 +80,6 @@ export function readConfig(sources: ConfigSources): ConfigReading {
         )
       : resolve(cwd, expandHome(sources.stateDir));
   return { config: { ...parsed.data, ...(file === undefined ? {} : { file }), folder, stateDir }, faults };
-}
-
-/** Checks one configuration file by itself, without flags and variables. */
-export function checkConfigFile(file: string): readonly Fault[] {
-  return readConfig({ file, environment: {}, cwd: dirname(file) }).faults;
 }
 
 /** The configuration file in `folder` or the nearest folder above it. */
@@ -134,10 +132,7 @@ function expandHome(path: string): string {
   return path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path;
 }
 
-/** True for the names a configuration file usually has, so that `validate` knows what a path is. */
-export function isConfigFile(path: string): boolean {
-  return (
-    /(^|[\\/])coral\.config\.[^\\/]+$/.test(path) &&
-    ['.yaml', '.yml', '.toml', '.json'].includes(extname(path))
-  );
+/** The environment of this process: commands and the composition root take it from here. */
+export function processEnvironment(): Readonly<Record<string, string | undefined>> {
+  return process.env;
 }

@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
+/** One process, told from all others that ever had its pid. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Opaque; differs between any two processes that ever had this pid on this machine. */

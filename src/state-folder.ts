@@ -14,8 +14,11 @@ export interface PersistedSecrets {
   readonly customToolSecret: string;
   /** Signs the ids of MCP sessions, so that they stay valid over a restart. */
   readonly signingKey: string;
+  /** Seals the cookies of browsers, so that they stay logged in over a restart. */
+  readonly cookieSecret: string;
 }
 
+/** A state folder whose lock we hold. */
 export interface StateFolder {
   /** Absolute. */
   readonly path: string;
@@ -51,6 +54,7 @@ export function openStateFolder(path: string, now: number, embedded = false): St
         webhookSecret: secret(path, 'webhook-secret'),
         customToolSecret: secret(path, 'custom-tool-secret'),
         signingKey: secret(path, 'signing-key'),
+        cookieSecret: secret(path, 'cookie-secret'),
       }),
     };
   } catch (error) {

@@ -11,6 +11,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
+/** Who holds a lock, as its file says. */
 export interface LockHolder extends ProcessIdentity {
   /** Base URL of its server; absent until it listens. */
   readonly url?: string;
@@ -20,6 +21,7 @@ export interface LockHolder extends ProcessIdentity {
   readonly embedded?: boolean;
 }
 
+/** A lock that we hold. */
 export interface Lock {
   /** Tells others where the server listens. */
   announce(url: string): void;

@@ -27,6 +27,7 @@ export interface Setting {
 type Tree = Record<string, unknown>;
 type ListProblem = (place: Place, severity: Fault['severity'], message: string) => void;
 
+/** One layer on the other, and where each value came from. */
 export class Layers {
   /** Canonical names; later layers have replaced what earlier ones said. */
   readonly tree: Tree = {};

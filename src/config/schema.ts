@@ -70,6 +70,7 @@ const debug = z.object({
 });
 
 const LEVELS = ['trace', 'debug', 'info', 'warning', 'error', 'off'] as const;
+/** From which level on the server’s log speaks. */
 export type LogLevel = (typeof LEVELS)[number];
 
 const logging = z.object({
@@ -78,8 +79,8 @@ const logging = z.object({
   /** At most so many of them are replayed to one follower. */
   maxReplay: integer(0, COUNT).default(2_048),
   consoleLogLevel: choice(...LEVELS).default('info'),
-  /** Bytes of one output line of an agent; what is longer is cut. */
-  maxLineSize: size().default(64 * 1024),
+  /** The server's own log: for people or for machines. */
+  consoleFormat: choice('text', 'json').default('text'),
   /** Bytes kept of one agent's output; the oldest go first. */
   maxAgentOutput: size().default(8 * MiB),
 });
@@ -140,4 +141,5 @@ export const ConfigSchema = z.object({
   limits: limits.prefault({}),
 });
 
+/** The configuration as the schema gives it. */
 export type ConfigValues = z.output<typeof ConfigSchema>;

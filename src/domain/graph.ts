@@ -15,11 +15,15 @@ import type { CustomTool } from './wire/request.ts';
 export type CustomToolPlan = CustomTool;
 
 /** The chosen runtime with its definition, tagged. */
-export type RuntimePlan =
+export type RuntimePlan = (
   | ({ readonly kind: 'executable' } & ExecutableRuntime)
   | ({ readonly kind: 'docker' } & DockerRuntime)
   | ({ readonly kind: 'function' } & FunctionRuntime)
-  | ({ readonly kind: 'scripted' } & ScriptedRuntime);
+  | ({ readonly kind: 'scripted' } & ScriptedRuntime)
+) & {
+  /** Somebody starts it by hand: nothing is launched, its environment is told instead. */
+  readonly manual?: true;
+};
 
 /** One option of one agent: its value, or where the value lies. */
 export interface OptionPlan {

@@ -2,7 +2,13 @@
  * A session request checked against the registry: every fault at once, or the plans of its agents with the secret
  * values apart. Source: docs/wire.md, "Session requests".
  */
-import { NO_RESTART, type RegistryAgent, type RegistryIdentifier, type RuntimeKind } from './definition.ts';
+import {
+  NO_RESTART,
+  type RegistryAgent,
+  type RegistryIdentifier,
+  type RestartPolicy,
+  type RuntimeKind,
+} from './definition.ts';
 import type { AgentPlan, CustomToolPlan, OptionPlan, RuntimePlan } from './graph.ts';
 import { nearest } from './nearest.ts';
 import { checkOption, looksSecret, type OptionValue } from './option.ts';
@@ -100,7 +106,7 @@ export function resolveRoster(request: SessionRequest, context: RosterContext): 
       name: agent.name,
       id: agent.id,
       ...(agent.description != null && { description: agent.description }),
-      runtime: plan,
+      runtime: agent.manual === true ? { ...plan, manual: true } : plan,
       folder: found.folder,
       options,
       ...(agent.systemPrompt != null && { systemPrompt: agent.systemPrompt }),
@@ -109,16 +115,21 @@ export function resolveRoster(request: SessionRequest, context: RosterContext): 
       plugins: [...new Set(agent.plugins.map((plugin) => plugin.type))],
       annotations: agent.annotations,
       links: links.get(agent.name) ?? [],
-      restart:
-        agent.restart === undefined
-          ? found.definition.restart
-          : { ...NO_RESTART, ...found.definition.restart, ...defined(agent.restart) },
-      timeouts: found.definition.timeouts,
+      restart: agent.manual === true ? NO_RESTART : restartOf(agent, found),
+      // Whoever starts it by hand takes their time.
+      timeouts:
+        agent.manual === true ? { ...found.definition.timeouts, connect: 0 } : found.definition.timeouts,
     });
   }
 
   if (faults.length > 0) throw refuse(faults);
   return { agents: plans, sealed, groups: groups.map((group) => [...new Set(group)]), customTools };
+}
+
+function restartOf({ restart }: GraphAgentRequest, { definition }: RegistryAgent): RestartPolicy {
+  return restart === undefined
+    ? definition.restart
+    : { ...NO_RESTART, ...definition.restart, ...defined(restart) };
 }
 
 function refuse(faults: readonly Fault[]): Refusal {

@@ -1,7 +1,6 @@
 /** Paths as inputs of a team: plain POSIX text, nothing is looked up on a disk. Source: docs/wire.md, "Team files". */
 import { plainly } from './team-interpolate.ts';
 
-/** True when `text` begins at the root. */
 export function isAbsolutePath(text: string): boolean {
   return plainly(text).startsWith('/');
 }

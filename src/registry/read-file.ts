@@ -74,7 +74,6 @@ async function fetchBytes(url: string, signal: AbortSignal | undefined): Promise
   }
 }
 
-/** What came of reading a definition file. */
 export interface DefinitionReading {
   readonly definition?: AgentDefinition;
   readonly faults: readonly Fault[];
@@ -118,7 +117,6 @@ export async function readDefinitionText(
   };
 }
 
-/** What came of reading a team file. */
 export interface TeamFileReading {
   readonly team?: Team;
   readonly faults: readonly Fault[];
@@ -126,7 +124,6 @@ export interface TeamFileReading {
   readonly check: () => readonly Fault[];
 }
 
-/** `text` is the content of `file` (absolute); `lookup` is asked when a request is made or checked. */
 export function readTeamText(text: string, file: string, lookup: AgentLookup): TeamFileReading {
   const source: Source | { faults: readonly Fault[] } = parseSource(text, file);
   if (!isSource(source)) return { faults: source.faults, check: () => [] };

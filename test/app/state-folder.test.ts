@@ -44,7 +44,7 @@ describe('a state folder', () => {
   it('gives every secret its own value', () => {
     const state = openStateFolder(folder, NOW);
     const all = [state.apiKey().key, ...Object.values(state.secrets())];
-    expect(new Set(all).size).toBe(4);
+    expect(new Set(all).size).toBe(5);
     for (const secret of all) expect(secret.length).toBeGreaterThanOrEqual(32);
   });
 

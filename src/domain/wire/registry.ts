@@ -134,14 +134,7 @@ export const RegistryAgentView = z.object({
 export const TeamView = z.object({
   name: z.string(),
   description: z.string(),
-  inputs: z.record(
-    z.string(),
-    z.object({
-      description: z.string(),
-      default: z.string().optional(),
-      type: z.literal('path').optional(),
-    }),
-  ),
+  inputs: z.record(z.string(), z.object({ description: z.string(), default: z.string().optional() })),
   agents: z.array(z.string()),
   file: z.string(),
 });

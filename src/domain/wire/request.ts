@@ -69,6 +69,12 @@ export const GraphAgentRequest = z.object({
     .default({}),
   annotations: Annotations.default({}),
   restart: RestartRequest.optional(),
+  manual: z
+    .boolean()
+    .optional()
+    .describe(
+      'Nothing is launched: a sensitive log line tells the environment to start the agent with by hand.',
+    ),
 });
 
 /** The older key `schema` (console 0.3) means `inputSchema`. */

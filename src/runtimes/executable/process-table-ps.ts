@@ -63,9 +63,10 @@ function rowIn(line: string): Row | undefined {
 }
 
 async function scan(): Promise<readonly Seen[]> {
-  // Marks first: a process that shows one has its group already, a process that has none yet may still get another.
-  const marks = await marksByPid();
-  const { stdout: rows } = await run('ps', ['-A', '-o', 'pid=,pgid=,stat=,lstart=,comm='], OPTIONS);
+  const [{ stdout: rows }, marks] = await Promise.all([
+    run('ps', ['-A', '-o', 'pid=,pgid=,stat=,lstart=,comm='], OPTIONS),
+    marksByPid(),
+  ]);
   return rows.split('\n').flatMap((line) => {
     const row = rowIn(line);
     if (!row || row.state.startsWith('Z')) return [];

@@ -1,0 +1,288 @@
+/**
+ * The composition root: makes every part of the server, joins them, and ends them in the reverse order. Nothing else
+ * knows more than its neighbours.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { tmpdir, homedir } from 'node:os';
+import { join } from 'node:path';
+import { processEnvironment, type Config } from './config.ts';
+import type { RuntimeKind } from './domain/definition.ts';
+import type { Coral } from './engine/coral.ts';
+import { createCoral } from './engine/create-coral.ts';
+import { createHost } from './host.ts';
+import { hostGuard } from './http/host-guard.ts';
+import { listen } from './http/listen.ts';
+import { createHttpServer } from './http/server.ts';
+import { openMemoryJournal } from './journal/memory.ts';
+import { openSqliteJournal } from './journal/sqlite.ts';
+import { openMemoryVault } from './journal/vault-memory.ts';
+import { openSqliteVault } from './journal/vault.ts';
+import { createMcpDoor } from './mcp/door.ts';
+import { openFileOutput } from './output/files.ts';
+import { openMemoryOutput } from './output/memory.ts';
+import { PACKAGE_ROOT, VERSION } from './package-root.ts';
+import type { Host } from './ports/host.ts';
+import { SILENT, type Log } from './ports/log.ts';
+import type { Fault, Registry } from './ports/registry.ts';
+import type { Runtime } from './ports/runtime.ts';
+import { openRegistry } from './registry/files.ts';
+import { executableRuntime } from './runtimes/executable/runtime.ts';
+import { functionRuntime } from './runtimes/function/runtime.ts';
+import { withManual } from './runtimes/manual.ts';
+import { scriptedRuntime } from './runtimes/scripted/runtime.ts';
+import { openStateFolder } from './state-folder.ts';
+
+/** How a server is started, beyond its configuration. */
+export interface AppOptions {
+  /** The server is a command's own and ends with it: said in the lock. */
+  readonly embedded?: boolean;
+  /** Default: says nothing. */
+  readonly log?: Log;
+  readonly host?: Host;
+  /** What agents may inherit from and team files read with `${env.X}`. Default: this process's own. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/** A server that runs. */
+export interface App {
+  /** Base URL of the API as reached from this machine. */
+  readonly url: string;
+  readonly coral: Coral;
+  /** A key that is good for the API. */
+  readonly key: string;
+  /** True when the key was made at this start. */
+  readonly freshKey: boolean;
+  /** Where the key lies; absent when the configuration names the keys. */
+  readonly keyFile?: string;
+  /** Absolute. */
+  readonly stateDir: string;
+  /** Ends all sessions in good order, then everything else. Calling it again gives the same promise. */
+  close(): Promise<void>;
+  /** Kills every agent at once; nothing is closed in good order. For the last moment of a process. */
+  abort(): Promise<void>;
+}
+
+/**
+ * Starts a server. Throws, with everything it had begun ended again: LockHeld when another server has the state
+ * folder, ListenError when the port cannot be had, or an error that says which file cannot be used.
+ */
+export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
+  const { log = SILENT, host = createHost(), environment = processEnvironment() } = options;
+  const closers: Closer[] = [];
+  /** Takes the release of what was just acquired. */
+  const acquired = (name: string, close: () => Promise<void> | void): void => {
+    closers.push({ name, close });
+  };
+  try {
+    const state = openStateFolder(config.stateDir, host.now(), options.embedded === true);
+    acquired('the lock', () => state.lock.release());
+    const { key, fresh, keys } = keysOf(config, () => state.apiKey());
+    const secrets = state.secrets();
+
+    const stored = config.journal.kind === 'sqlite';
+    const journal = stored
+      ? openSqliteJournal({
+          file: join(state.path, 'journal.db'),
+          sync: config.journal.sync,
+          now: () => host.now(),
+        })
+      : openMemoryJournal({ now: () => host.now() });
+    acquired('the journal', () => journal.close());
+    const vault = stored
+      ? openSqliteVault({ file: join(state.path, 'vault.db'), keyFile: join(state.path, 'vault.key') })
+      : openMemoryVault();
+    acquired('the vault', () => vault.close());
+    const output = stored
+      ? openFileOutput({
+          folder: join(state.path, 'output'),
+          maxBytesPerAgent: config.logging.maxAgentOutput,
+          onError: (error) => log.error('The output of agents cannot be written.', { error }),
+        })
+      : openMemoryOutput({ maxBytesPerAgent: config.logging.maxAgentOutput });
+    acquired('the output of agents', () => output.close());
+
+    const registry = await openConfiguredRegistry(config, (fault) => warnOf(fault, log));
+    acquired('the registry', () => registry.close());
+
+    const runtimes = runtimesFor(config, { instance: state.instance, host, environment });
+    acquired('the runtimes', async () => {
+      await Promise.all([...runtimes.values()].map((runtime) => runtime.close()));
+    });
+
+    let port = 0;
+    const coral = await createCoral({
+      host,
+      journal,
+      vault,
+      registry,
+      runtimes,
+      output,
+      instance: state.instance,
+      settings: {
+        defaultWaitMs: config.session.defaultWaitTimeout,
+        stateMessageLimit: config.session.stateMessageLimit,
+      },
+      log,
+      agentPort: () => port,
+    });
+    // For a start that fails later. Otherwise sessions end first, while agents can still say goodbye: see below.
+    acquired('the engine', () => coral.shutdown());
+
+    const guard = hostGuard(config.network);
+    const door = createMcpDoor({
+      authenticate: (secret) => coral.authenticate(secret),
+      defaultWaitMs: config.session.defaultWaitTimeout,
+      now: () => host.now(),
+      signingKey: secrets.signingKey,
+      version: VERSION,
+      warn: (message, error) => log.warn(message, error === undefined ? {} : { error }),
+      idleMs: config.limits.mcpIdleTimeout,
+      bodyLimit: config.limits.bodySize,
+      allowHost: (request) => guard.check(request)?.message,
+    });
+    acquired('the MCP door', () => door.close());
+
+    const http = createHttpServer({
+      coral,
+      config: { ...config.network, bodyLimit: config.limits.bodySize },
+      authKeys: { check: (given) => keys.some((known) => sameText(known, given)) },
+      cookieSecret: secrets.cookieSecret,
+      environment,
+      mcp: (request, response) => door.handle(request, response),
+      version: VERSION,
+      log,
+    });
+    acquired('the HTTP server', () => http.close());
+    const at = await listen(http, config.network);
+    port = at.port;
+    const url = `http://${reachable(at.address)}:${port}`;
+    state.lock.announce(url);
+
+    let closing: Promise<void> | undefined;
+    return {
+      url,
+      coral,
+      key,
+      freshKey: fresh,
+      ...(config.auth.keys.length === 0 ? { keyFile: join(state.path, 'key') } : {}),
+      stateDir: state.path,
+      close: () => {
+        acquired('the sessions', () => coral.shutdown());
+        return (closing ??= closeAll(closers, log));
+      },
+      abort: () => killAll(runtimes),
+    };
+  } catch (error) {
+    await closeAll(closers, log);
+    throw error;
+  }
+}
+
+/** The registry that a configuration describes, read for the first time. `warn` hears every fault of its files. */
+export function openConfiguredRegistry(config: Config, warn: (fault: Fault) => void): Promise<Registry> {
+  const { localAgents, includeCoralHomeAgents, localAgentRescanTimer, watchLocalAgents } = config.registry;
+  const host = createHost();
+  return openRegistry({
+    base: config.folder,
+    patterns: localAgents,
+    ...(includeCoralHomeAgents ? { home: homedir() } : {}),
+    teams: config.teams,
+    builtin: config.registry.includeDebugAgents ? debugAgents() : [],
+    watch: watchLocalAgents,
+    ...(localAgentRescanTimer === undefined ? {} : { rescanMs: localAgentRescanTimer }),
+    now: () => host.now(),
+    warn,
+  });
+}
+
+/** The definitions of the built-in agents. Source: docs/wire.md, "Built-in agents". */
+function debugAgents(): string[] {
+  const folder = join(PACKAGE_ROOT, 'registry', 'debug');
+  return readdirSync(folder).map((name) => join(folder, name));
+}
+
+interface RuntimeParts {
+  readonly instance: string;
+  readonly host: Host;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+function runtimesFor(config: Config, parts: RuntimeParts): ReadonlyMap<RuntimeKind, Runtime> {
+  const { instance, host, environment } = parts;
+  const now = (): number => host.now();
+  const runtimes = [
+    executableRuntime({
+      instance,
+      environment,
+      now,
+      temporaryFolder: tmpdir(),
+      debugEnvironment: config.debug.additionalExecutableEnvironment,
+    }),
+    functionRuntime({ instance, now, temporaryFolder: tmpdir() }),
+    scriptedRuntime({ host }),
+  ];
+  return new Map(
+    runtimes.map((runtime) => {
+      const optionFolder = join(tmpdir(), `coral-manual-${instance}-${runtime.kind}`);
+      return [runtime.kind, withManual(runtime, { now, optionFolder })];
+    }),
+  );
+}
+
+function warnOf({ severity, file, line, key, message }: Fault, log: Log): void {
+  const place = line === undefined ? file : `${file}:${line}`;
+  const text = `${place}: ${key === undefined ? '' : `${key}: `}${message}`;
+  if (severity === 'error') log.error(text);
+  else log.warn(text);
+}
+
+interface Closer {
+  readonly name: string;
+  readonly close: () => Promise<void> | void;
+}
+
+/** Last acquired, first released; what fails is told and takes nothing else with it. */
+async function closeAll(closers: Closer[], log: Log): Promise<void> {
+  for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) {
+    try {
+      await closer.close();
+    } catch (error) {
+      log.error(`Could not close ${closer.name} in good order.`, { error });
+    }
+  }
+}
+
+async function killAll(runtimes: ReadonlyMap<RuntimeKind, Runtime>): Promise<void> {
+  await Promise.allSettled(
+    [...runtimes.values()].map(async (runtime) => {
+      const found = await runtime.list();
+      await Promise.allSettled(found.map(({ handle }) => runtime.stop(handle, 0)));
+    }),
+  );
+}
+
+interface Keys {
+  readonly key: string;
+  readonly fresh: boolean;
+  readonly keys: readonly string[];
+}
+
+function keysOf(config: Config, kept: () => { readonly key: string; readonly fresh: boolean }): Keys {
+  const [first] = config.auth.keys;
+  if (first !== undefined) return { key: first, fresh: false, keys: config.auth.keys };
+  const { key, fresh } = kept();
+  return { key, fresh, keys: [key] };
+}
+
+/** Takes the same time wherever two texts differ. */
+function sameText(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}
+
+/** What somebody on this machine dials to reach a listening address. */
+function reachable(address: string): string {
+  if (address === '0.0.0.0' || address === '::') return '127.0.0.1';
+  return address.includes(':') ? `[${address}]` : address;
+}

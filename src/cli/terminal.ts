@@ -1,0 +1,39 @@
+/** Where a command writes and what it knows of its caller. Made once per process; tests drive the built program. */
+import pc from 'picocolors';
+import { processEnvironment } from '../config.ts';
+
+/** Picocolors, switched on or off. */
+export type Colors = ReturnType<typeof pc.createColors>;
+
+/** Where a command writes, and what it knows of its caller. */
+export interface Terminal {
+  /** Writes one line to standard output. */
+  readonly line: (text: string) => void;
+  /** Writes one line to standard error: what is not the command's result. */
+  readonly note: (text: string) => void;
+  readonly colors: Colors;
+  /** For standard error. */
+  readonly noteColors: Colors;
+  /** Columns of standard output; undefined when that is no terminal. */
+  readonly width: number | undefined;
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** The terminal of this process. NO_COLOR, FORCE_COLOR and --no-color are honoured. */
+export function processTerminal(): Terminal {
+  const environment = processEnvironment();
+  const forced = Boolean(environment['FORCE_COLOR']);
+  const coloured = (stream: NodeJS.WriteStream): boolean => pc.isColorSupported && (stream.isTTY || forced);
+  return {
+    line: (text) => void process.stdout.write(`${text}\n`),
+    note: (text) => void process.stderr.write(`${text}\n`),
+    colors: pc.createColors(coloured(process.stdout)),
+    noteColors: pc.createColors(coloured(process.stderr)),
+    get width() {
+      return process.stdout.isTTY ? process.stdout.columns : undefined;
+    },
+    cwd: process.cwd(),
+    environment,
+  };
+}
