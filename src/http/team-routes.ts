@@ -14,6 +14,11 @@ export const TeamRunRequest = z.object({
   annotations: Annotations.nullish(),
   execution: Execution.nullish(),
   namespace: z.string().nullish(),
+  directory: z
+    .string()
+    .refine((path) => path.startsWith('/'), 'Must be an absolute path.')
+    .nullish()
+    .describe('Where relative inputs of type `path` start'),
 });
 
 const tags = ['teams'];
@@ -62,12 +67,19 @@ export function teamRoutes(app: App, { coral, environment }: Door): void {
   });
 }
 
-function teamRun({ inputs, annotations, execution, namespace }: z.output<typeof TeamRunRequest>): TeamRun {
+function teamRun({
+  inputs,
+  annotations,
+  execution,
+  namespace,
+  directory,
+}: z.output<typeof TeamRunRequest>): TeamRun {
   return {
     ...(inputs != null && { inputs }),
     ...(annotations != null && { annotations }),
     ...(execution != null && { execution }),
     ...(namespace != null && { namespace }),
+    ...(directory != null && { directory }),
   };
 }
 

@@ -64,6 +64,7 @@ describe('teams', () => {
       annotations: { owner: 'me' },
       execution: { mode: 'defer' },
       namespace: 'n',
+      directory: '/home/me',
     };
     const { sessionId } = (await door.send('POST', RUN, body)).as(wire.SessionIdentifier);
     expect(door.world.coral.sessions().map((session) => session.sessionId)).toEqual([sessionId]);
@@ -74,6 +75,7 @@ describe('teams', () => {
           annotations: { owner: 'me' },
           execution: { mode: 'defer' },
           namespace: 'n',
+          directory: '/home/me',
         },
         environment: { HOME: '/home/me' },
       },
@@ -100,6 +102,12 @@ describe('teams', () => {
     const error = (await door.send('POST', RUN, {})).refused(400, 'invalid_request');
     expect(error.issues).toHaveLength(2);
     expect(error.message).toBe('The team report cannot run: 4:inputs.to: Has no value.');
+  });
+
+  it('look at relative paths from an absolute one only', async () => {
+    await open();
+    const error = (await door.send('POST', RUN, { directory: 'here' })).refused(400, 'invalid_request');
+    expect(error.issues).toEqual([{ path: 'directory', message: 'Must be an absolute path.' }]);
   });
 
   it('take no inputs that are lists', async () => {
