@@ -221,6 +221,19 @@ describe('leaving', () => {
     await client.close();
   });
 
+  it('of the server is told to who listens', async () => {
+    const client = new ClientV2(info, { versionNegotiation: { mode: { pin: '2026-07-28' } } });
+    await client.connect(new HttpV2(new URL(mcp.url('writer'))));
+    const subscription = await client.listen({
+      resourceSubscriptions: ['coral://state', 'coral://nope'],
+      toolsListChanged: true,
+    });
+    expect(subscription.honoredFilter).toEqual({ resourceSubscriptions: ['coral://state'] });
+    await mcp.door.close();
+    expect(await subscription.closed).toBe('graceful');
+    await client.close();
+  });
+
   it('tells clients with a dead secret that they are not welcome', async () => {
     for (const wire of [
       new HttpV1(new URL(mcp.url('nobody'))),

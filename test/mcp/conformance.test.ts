@@ -169,5 +169,5 @@ describe.each(Object.keys(MUST_PASS))('the conformance suite, revision %s', (rev
     } finally {
       await mcp.stop();
     }
-  });
+  }, 300_000);
 });
