@@ -15,8 +15,8 @@ from coral import Agent, SessionOver
 TEAM = ["scout", "historian", "analyst", "writer"]
 # How often to look whether the others are still there.
 LOOK_MS = 2_000
-# How many looks in a row may show that the scout or the writer is not there.
-LOOKS = 30
+# How many looks in a row may show that the scout or the writer has not come yet.
+LOOKS = 15
 
 
 class GaveUp(Exception):
@@ -39,34 +39,36 @@ def letter(sentences, facts):
     return f"{sentences}\n\n```json\n{json.dumps(facts, separators=(',', ':'))}\n```"
 
 
-def hear(agent, kind, sender):
-    """The next message with facts of this kind; gives up when the sender is not (or no longer) there."""
-    missing = 0
-    while True:
-        message = agent.wait_for_mention(LOOK_MS)
-        if message is None:
-            peer = agent.peers().get(sender, {})
-            missing = 0 if peer.get("agentRunning") else missing + 1
-            if missing >= (2 if hear.met else LOOKS):
-                raise RuntimeError(f"{sender} has gone without a word.")
-            continue
-        hear.met = True
-        hear.thread = message["threadId"]
-        facts = facts_in(message["text"]) or {}
-        if facts.get("kind") == "failed":
-            raise GaveUp(f"{message['senderName']} gave up: {facts.get('reason')}")
-        if facts.get("kind") == kind and message["senderName"] == sender:
-            return facts
+class Ear:
+    """Listens for what the others promised, and remembers the thread they spoke in."""
 
+    def __init__(self, agent):
+        self.agent = agent
+        self.thread = None
 
-hear.met = False
-hear.thread = None
+    def hear(self, kind, sender):
+        """The next message with facts of this kind; gives up when the sender has gone or never comes."""
+        missed = 0
+        while True:
+            message = self.agent.wait_for_mention(LOOK_MS)
+            if message is None:
+                peer = self.agent.peers().get(sender, {})
+                missed = 0 if peer.get("agentRunning") else missed + 1
+                # Last words may have come between the wait and the look: so one more wait, at least.
+                if missed >= (2 if "agentStartTime" in peer else LOOKS):
+                    raise RuntimeError(f"{sender} has ended, or never came, without a word.")
+                continue
+            self.thread = message["threadId"]
+            facts = facts_in(message["text"]) or {}
+            if facts.get("kind") == "failed":
+                raise GaveUp(f"{message['senderName']} gave up: {facts.get('reason')}")
+            if facts.get("kind") == kind and message["senderName"] == sender:
+                return facts
 
-
-def say(agent, sentences, facts, to):
-    if hear.thread is None:
-        hear.thread = agent.create_thread("trouble", to)["id"]
-    agent.send(hear.thread, letter(sentences, facts), to)
+    def say(self, sentences, facts, to):
+        if self.thread is None:
+            self.thread = self.agent.create_thread("trouble", to)["id"]
+        self.agent.send(self.thread, letter(sentences, facts), to)
 
 
 def plural(number, one, many=None):
@@ -88,40 +90,48 @@ def sentences_about(analysis):
     )
 
 
-def work(agent):
-    survey = hear(agent, "survey", "scout")
+def work(ear):
+    survey = ear.hear("survey", "scout")
     files = []
     for _ in range(survey["parts"]):
-        files += hear(agent, "inventory", "scout")["files"]
+        files += ear.hear("inventory", "scout")["files"]
     analysis = analyse(survey["root"], files)
-    say(agent, sentences_about(analysis), analysis, ["writer"])
-    hear(agent, "done", "writer")
-    say(agent, "Count on me. Goodbye.", {"kind": "goodbye"}, ["writer"])
+    ear.say(sentences_about(analysis), analysis, ["writer"])
+    ear.hear("done", "writer")
+    ear.say("Count on me. Goodbye.", {"kind": "goodbye"}, ["writer"])
+
+
+def give_up(ear, error):
+    """Tells the others why there will be no analysis, as far as that is possible."""
+    reason = str(error) or type(error).__name__
+    print(reason, file=sys.stderr)
+    others = [name for name in TEAM if name != ear.agent.name]
+    try:
+        ear.say(f"I have to give up: {reason}", {"kind": "failed", "reason": reason}, others)
+    except Exception:  # pylint: disable=broad-except
+        pass  # Nobody can be told; the exit code says it.
 
 
 def main():
     # Being asked to stop is a good end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    agent = None
     try:
         agent = Agent()
-        work(agent)
+    except Exception as error:  # pylint: disable=broad-except
+        print(error, file=sys.stderr)
+        return 1
+    ear = Ear(agent)
+    try:
+        work(ear)
     except SessionOver:
-        return 0
+        pass
     except GaveUp as news:
         print(news, file=sys.stderr)
     except Exception as error:  # pylint: disable=broad-except
-        reason = str(error) or type(error).__name__
-        print(reason, file=sys.stderr)
-        try:
-            others = [name for name in TEAM if agent is not None and name != agent.name]
-            say(agent, f"I have to give up: {reason}", {"kind": "failed", "reason": reason}, others)
-        except Exception:  # pylint: disable=broad-except
-            pass  # Nobody can be told; the exit code says it.
+        give_up(ear, error)
         return 1
     finally:
-        if agent is not None:
-            agent.close()
+        agent.close()
     return 0
 
 

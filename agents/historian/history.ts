@@ -60,9 +60,17 @@ export async function lastChanges(root: string, files: readonly string[]): Promi
 async function committedChange(root: string, file: string): Promise<string | undefined> {
   // A name that is no text cannot be an argument.
   if (/[\udc80-\udcff]/.test(file)) return undefined;
-  const status = await git(root, ['status', '--porcelain', '-z', '--', file], PER_FILE);
+  const status = await git(
+    root,
+    ['--literal-pathspecs', 'status', '--porcelain', '-z', '--', file],
+    PER_FILE,
+  );
   if (status === undefined || status.length > 0) return undefined;
-  const date = await gitText(root, ['log', '-1', '--format=%cI', '--', file], PER_FILE);
+  const date = await gitText(
+    root,
+    ['--literal-pathspecs', 'log', '-1', '--format=%cI', '--', file],
+    PER_FILE,
+  );
   return date === '' ? undefined : date;
 }
 

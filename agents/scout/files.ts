@@ -55,12 +55,7 @@ export async function listFiles(root: string, except?: string, most = MOST_FILES
   const kept = (await isKeptByGit(root)) ? await namesFromGit(root) : undefined;
   const listing = kept === undefined ? await walk(root, most) : await sortOut(root, kept, most);
   const own = except === undefined ? undefined : relative(root, except).split(sep).join('/');
-  if (own === undefined || !listing.names.includes(own)) return listing;
-  return {
-    ...listing,
-    names: listing.names.filter((name) => name !== own),
-    leftOut: [...listing.leftOut, own],
-  };
+  return own === undefined ? listing : { ...listing, names: listing.names.filter((name) => name !== own) };
 }
 
 async function namesFromGit(root: string): Promise<string[] | undefined> {

@@ -5,7 +5,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { run } from 'coral/agent';
 import type { Agent } from 'coral/agent';
-import { Colleague } from '../shared/colleague.ts';
+import { Colleague, GaveUp } from '../shared/colleague.ts';
 import type { FileRow, Survey } from '../shared/facts.ts';
 import { count, plural, size } from '../shared/words.ts';
 import { listFiles, rootOf, MOST_FILES } from './files.ts';
@@ -21,6 +21,11 @@ await run(async (agent) => {
   try {
     await survey(agent, team);
   } catch (error) {
+    // That somebody else cannot go on is no failure of one's own: the survey was good.
+    if (error instanceof GaveUp) {
+      console.error(error.message);
+      return;
+    }
     await team.giveUp(error);
     throw error;
   }

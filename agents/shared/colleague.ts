@@ -10,7 +10,7 @@ export const TEAM = ['scout', 'historian', 'analyst', 'writer'] as const;
 export type Member = (typeof TEAM)[number];
 
 /** How long a colleague may take to appear at all, ms. */
-const PATIENCE = 60_000;
+const PATIENCE = 30_000;
 /** How often to look whether the others are still there, ms. */
 const LOOK = 2_000;
 
@@ -21,7 +21,6 @@ export class Colleague {
   readonly #agent: Agent;
   /** Heard, but not asked for yet. */
   readonly #kept: { readonly message: Message; readonly facts: Facts }[] = [];
-  readonly #seenRunning = new Set<string>();
   readonly #missed = new Set<string>();
   /** The team's thread, once there is one. */
   threadId: string | undefined;
@@ -90,9 +89,8 @@ export class Colleague {
   async #lookFor(name: Member, waited: number): Promise<void> {
     const peer = (await this.#agent.state()).agents.find(({ agentName }) => agentName === name);
     if (peer === undefined) throw new Error(`There is no agent named ${name} in this session.`);
-    if (peer.agentRunning) {
-      this.#seenRunning.add(name);
-    } else if (this.#seenRunning.has(name)) {
+    if (peer.agentRunning) return;
+    if (peer.agentStartTime !== undefined) {
       // Its last words may have come between the wait and this look: listen once more.
       if (this.#missed.has(name)) throw new Error(`${name} has ended without a word.`);
       this.#missed.add(name);

@@ -24,7 +24,7 @@ export interface Survey {
   readonly links: number;
   readonly unreadable: readonly string[];
   readonly unreadableCount: number;
-  /** Folders left out by name, nested repositories, and the report itself. */
+  /** Folders left out by name, and nested repositories. */
   readonly leftOut: readonly string[];
   readonly leftOutCount: number;
   /** There were more files than a survey takes: how many were taken. */

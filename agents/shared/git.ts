@@ -16,7 +16,7 @@ export async function git(
   return await new Promise((resolve) => {
     execFile(
       'git',
-      ['-C', folder, '--no-pager', '--literal-pathspecs', '-c', 'core.fsmonitor=false', ...args],
+      ['-C', folder, '--no-pager', '-c', 'core.fsmonitor=false', ...args],
       {
         encoding: 'buffer',
         maxBuffer: LIMIT,

@@ -164,8 +164,8 @@ function todos({ analysis }: ReportFacts): string {
 function notes({ survey, analysis }: ReportFacts): string {
   const lines = [
     survey.listing === 'git'
-      ? 'Files are those that git tracks and those that it would (ignored ones are left out).'
-      : 'Files are all below the folder, without version control, dependencies and caches.',
+      ? 'Files are those that git tracks and those that it would (ignored ones are left out), but for this report.'
+      : 'Files are all below the folder, without version control, dependencies, caches and this report.',
     'A line ends with a line feed, or with the file. A file with a zero byte among its first 8,000 is binary.',
     'A TODO is `TODO` or `FIXME` (in capitals) at the start of a comment or of a line.',
   ];

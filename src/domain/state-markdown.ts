@@ -67,6 +67,8 @@ export function stateMarkdown(state: SessionState, agent: string, now: number, m
 function agentEntry(agent: AgentState): AgentEntry {
   const { plan, phase } = agent;
   const running = phase.type === 'running' || phase.type === 'stopping';
+  // Kept once it has stopped: so the others can tell who has left from who has not come yet.
+  const startedAt = running || phase.type === 'stopped' ? phase.startedAt : undefined;
   return {
     agentName: plan.name,
     agentDescription: plan.description ?? '',
@@ -74,7 +76,7 @@ function agentEntry(agent: AgentState): AgentEntry {
     agentWaiting: agent.waits.size > 0,
     agentSleeping: false,
     agentRunning: running,
-    ...(running && phase.startedAt !== undefined && { agentStartTime: iso(phase.startedAt) }),
+    ...(startedAt !== undefined && { agentStartTime: iso(startedAt) }),
   };
 }
 

@@ -38,7 +38,12 @@ export async function runTeam(
     stderr: {} as Record<string, string>,
     stdout: {} as Record<string, string>,
   };
-  server.peers = () => Object.keys(MEMBERS).map((name) => ({ name, running: running.has(name) }));
+  server.peers = () =>
+    Object.keys(MEMBERS).map((name) => ({
+      name,
+      running: running.has(name),
+      started: outcome.stderr[name] !== undefined,
+    }));
   try {
     await Promise.all(
       Object.entries({ ...MEMBERS, ...instead }).map(async ([name, [command, ...args]]) => {

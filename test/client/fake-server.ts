@@ -36,7 +36,7 @@ export class FakeServer {
   closed: { reason: string; result?: unknown } | undefined;
   /** Text of coral://state; by default the agents that `peers` names. */
   stateText: string | undefined;
-  peers: () => { name: string; running: boolean }[] = () => [];
+  peers: () => { name: string; running: boolean; started?: boolean }[] = () => [];
   #http: HttpServer | undefined;
   readonly #sse = new Map<string, SSEServerTransport>();
   readonly #handedOver = new Map<string, Set<string>>();
@@ -199,13 +199,14 @@ export class FakeServer {
   }
 
   #state(): string {
-    const agents = this.peers().map(({ name, running }) => ({
+    const agents = this.peers().map(({ name, running, started = running }) => ({
       agentName: name,
       agentDescription: '',
       agentConnected: running,
       agentWaiting: false,
       agentSleeping: false,
       agentRunning: running,
+      ...(started && { agentStartTime: new Date(0).toISOString() }),
     }));
     return `# General\n\nHello.\n\n# Agents\n\n\`\`\`json\n${JSON.stringify(agents)}\n\`\`\`\n`;
   }
@@ -338,6 +339,7 @@ export class FakeServer {
         const wake = (): void => {
           clearTimeout(timer);
           this.#waiting.delete(wake);
+          signal.removeEventListener('abort', wake);
           resolve();
         };
         const timer = setTimeout(wake, left);

@@ -91,6 +91,15 @@ describe('the state an agent reads', () => {
         agentStartTime: '2026-01-02T03:04:07.000Z',
       },
     ]);
+    const exit = { reason: 'completed', detail: 'It exited with 0.', exitCode: 0, time: NOW } as const;
+    const left = session(
+      { type: 'agent_launching', agent: 'critic', attempt: 1, secretDigest: 'd' },
+      { type: 'agent_started', agent: 'critic', attempt: 1, handle: { runtime: 'scripted', id: '1' } },
+      { type: 'agent_exited', agent: 'critic', attempt: 1, exit },
+    );
+    expect(list(stateMarkdown(left, 'writer', NOW, 500), 'Agents')).toMatchObject([
+      { agentRunning: false, agentStartTime: '2026-01-02T03:04:07.000Z' },
+    ]);
   });
 
   it('lists the threads of the agent and no others, with compact JSON', () => {

@@ -8,6 +8,7 @@ export interface Peer {
   readonly agentWaiting: boolean;
   readonly agentSleeping: boolean;
   readonly agentRunning: boolean;
+  /** When it was launched, if it ever was: with `agentRunning` false, it has ended. */
   readonly agentStartTime?: string;
 }
 
