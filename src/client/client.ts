@@ -7,6 +7,7 @@ import { follow } from './sse.ts';
 import type { Placed } from './sse.ts';
 import type { Cancellable, Followed, LogLine } from './types.ts';
 
+/** Where the server is and how to speak with it. */
 export interface CoralClientOptions {
   /** Where the server is. Default: http://127.0.0.1:5555. */
   readonly url?: string;

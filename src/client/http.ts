@@ -2,10 +2,12 @@
 import { CoralError } from './errors.ts';
 import type { CoralIssue } from './errors.ts';
 
+/** Parameters of a query; undefined ones are left out, lists are repeated. */
 export interface Query {
   readonly [name: string]: string | number | boolean | readonly string[] | undefined;
 }
 
+/** What goes with a request. */
 export interface RequestOptions {
   readonly query?: Query;
   /** Sent as JSON. */
@@ -14,6 +16,7 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** One server and one key. */
 export class Http {
   readonly #base: string;
   readonly #key: string | undefined;
@@ -73,12 +76,14 @@ export class Http {
   }
 }
 
+/** The error for a request that got no answer. */
 export function unreachable(url: string, cause: unknown): CoralError {
   return new CoralError(0, 'unreachable', `The server at ${url} cannot be reached: ${reasonOf(cause)}`, [], {
     cause,
   });
 }
 
+/** The error that a bad answer tells of. */
 export async function errorOf(response: Response): Promise<CoralError> {
   const text = await response.text().catch(() => '');
   const body = parsed(text);

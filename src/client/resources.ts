@@ -96,6 +96,7 @@ export class Sessions {
   }
 }
 
+/** The groups that sessions belong to. */
 export class Namespaces {
   constructor(private readonly http: Http) {}
 
@@ -118,6 +119,7 @@ export class Namespaces {
   }
 }
 
+/** What can be launched. */
 export class Registry {
   constructor(private readonly http: Http) {}
 
@@ -132,6 +134,7 @@ export class Registry {
   }
 }
 
+/** Sessions that somebody has written down. */
 export class Teams {
   constructor(private readonly http: Http) {}
 

@@ -2,6 +2,7 @@
 import { CoralError } from './errors.ts';
 import { errorOf } from './http.ts';
 
+/** One event of a stream. */
 export interface SseEvent {
   readonly id: string | undefined;
   readonly data: string;
@@ -37,6 +38,7 @@ export interface Placed<T> {
   readonly value: T;
 }
 
+/** A source that is followed, as this file needs to know it. */
 export interface Follow<T> {
   /** Where to begin: behind this id; undefined: with what comes next. */
   readonly after: number | undefined;

@@ -16,6 +16,7 @@ export type SessionRuntimeSettingsInput = NonNullable<
   Extract<NonNullable<SessionRequestInput['execution']>, { mode: 'immediate' }>['runtimeSettings']
 >;
 
+/** A new namespace. */
 export interface NamespaceRequestInput {
   readonly name: string;
   /** Default: true. */
@@ -23,6 +24,7 @@ export interface NamespaceRequestInput {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+/** A place that agents come from, with the names and versions it has. */
 export interface RegistrySource {
   readonly identifier: { readonly type: string };
   readonly timestamp: string;
@@ -36,6 +38,7 @@ export interface RegistryEntry {
   readonly restrictions: readonly unknown[];
 }
 
+/** A team that can be run. */
 export interface TeamView {
   readonly name: string;
   readonly description: string;
@@ -46,6 +49,7 @@ export interface TeamView {
   readonly file: string;
 }
 
+/** What a run of a team is given. */
 export interface TeamRunOptions extends Cancellable {
   /** A path among them must be absolute. */
   readonly inputs?: Readonly<Record<string, string | number | boolean>>;
@@ -55,6 +59,7 @@ export interface TeamRunOptions extends Cancellable {
   readonly namespace?: string;
 }
 
+/** Which sessions of the archive. */
 export interface ArchiveQuery extends Cancellable {
   readonly namespace?: string;
   /** All pairs must match. */
@@ -67,6 +72,7 @@ export interface ArchiveQuery extends Cancellable {
   readonly pageSize?: number;
 }
 
+/** Which events of a session. */
 export interface EventQuery extends Followed {
   /** Behind this seq; default 0: from the beginning. */
   readonly after?: number;
@@ -74,6 +80,7 @@ export interface EventQuery extends Followed {
   readonly all?: boolean;
 }
 
+/** Which lines of a session. */
 export interface LogQuery extends Followed {
   /** Behind the line of this number; default 0: all that is kept. */
   readonly after?: number;

@@ -33,10 +33,10 @@ const survey = async () => {
 test('a git repository: what it keeps, its languages, its history, its open TODOs', async () => {
   world.git('init', '-q', '-b', 'trunk');
   world.write(
-    'src/main.ts',
+    'lib/main.ts',
     `// ${TODO}(ada): speed this up\nconst x = 1;\nexport { x }; /* FIX${'ME'} naming */\n`,
   );
-  world.write('src/util.py', `x = 1  # ${TODO} explain\nprint("${TODO}: not one")`);
+  world.write('lib/util.py', `x = 1  # ${TODO} explain\nprint("${TODO}: not one")`);
   world.write('README.md', '# Place\n\nText.\n');
   world.write('logo.png', Buffer.from([0x89, 0x50, 0, 1, 2, 3]));
   world.write('.gitignore', 'ignored/\n*.log\n');
@@ -67,10 +67,10 @@ test('a git repository: what it keeps, its languages, its history, its open TODO
   expect(report).toContain('| TypeScript | 2 | 4 | 36.4 % |');
   expect(report).toContain('of 2026-03-04 05:06 +02:00 by Ada Lovelace: Begin \\| with \\*care\\*');
   expect(report).toContain('- 1 file with changes that are not committed');
-  expect(report).toContain(`- \`src/main.ts:1\` ${TODO}(ada): speed this up`);
-  expect(report).toContain(`- \`src/main.ts:3\` FIX${'ME'} naming\n`);
-  expect(report).toContain(`- \`src/util.py:1\` ${TODO} explain`);
-  expect(report).toMatch(/`src\/main\.ts` \| \d+ B \| 3 \| TypeScript \| 2026-03-04 05:06 \+02:00 \|/);
+  expect(report).toContain(`- \`lib/main.ts:1\` ${TODO}(ada): speed this up`);
+  expect(report).toContain(`- \`lib/main.ts:3\` FIX${'ME'} naming\n`);
+  expect(report).toContain(`- \`lib/util.py:1\` ${TODO} explain`);
+  expect(report).toMatch(/`lib\/main\.ts` \| \d+ B \| 3 \| TypeScript \| 2026-03-04 05:06 \+02:00 \|/);
   expect(report).toMatch(/`new\.ts` \| 7 B \| 1 \| TypeScript \| .* \(file time\) \|/);
   expect(report).not.toMatch(/ignored\/|noise\.log/);
   expect(messages.map(({ senderName }) => senderName)).toEqual(

@@ -116,7 +116,7 @@ test('a file with a zero byte near its beginning is binary', async () => {
 });
 
 test.each([
-  ['src/a.ts', 'TypeScript'],
+  ['lib/a.ts', 'TypeScript'],
   ['A.PY', 'Python'],
   ['deep/Makefile', 'Make'],
   ['Dockerfile.dev', 'Dockerfile'],

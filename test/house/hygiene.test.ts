@@ -60,8 +60,9 @@ describe('the repository', () => {
   });
 
   it('leaves no mark of unfinished work in the program', () => {
+    // Only where they open a comment: the analyst of the report team looks for them, and says their names.
     const marks = places(
-      /\b(FIXME|XXX|HACK)\b|\bTODO:|not implemented/,
+      /(?:\/\/|#|^\s*\*|\/\*\*?)\s*(?:FIXME|XXX|HACK|TODO)\b|not implemented/,
       (file) => file.startsWith('src/') || file.startsWith('agents/'),
     );
     expect(marks).toEqual([]);

@@ -17,6 +17,7 @@ const TOO_EARLY = 500;
 /** How many ids of received messages are remembered to tell repeats after a broken connection. */
 const REMEMBERED = 1_000;
 
+/** What to wait for, and for how long. */
 export interface WaitOptions {
   /** Only messages of this agent. */
   readonly from?: string;
@@ -30,6 +31,7 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How mentions are answered. */
 export interface MentionOptions {
   /**
    * What to do when the handler throws. `report` (default): say so in the thread and on stderr, and go on.
@@ -47,6 +49,7 @@ export type MentionHandler = (
 
 type WaitTool = 'coral_wait_for_message' | 'coral_wait_for_mention' | 'coral_wait_for_agent';
 
+/** One agent of a session, connected. Its methods reject with ToolError, AgentClosed or ConnectionLost. */
 export class Agent {
   /** This agent's name in its session. */
   readonly name: string;

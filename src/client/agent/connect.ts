@@ -8,6 +8,7 @@ import { Options } from './options.ts';
 /** How long an agent goes on trying to reach a server that does not answer, ms. */
 const RECONNECT_FOR = 120_000;
 
+/** Where an agent finds what it needs, and what ends it. */
 export interface ConnectOptions {
   /**
    * The variables to read. Default: those of this process, and then the process is this agent's: SIGTERM and SIGINT

@@ -13,6 +13,7 @@ const LONGEST_DELAY = 5_000;
 /** How long saying goodbye to the server may take, ms. */
 const GOODBYE = 1_000;
 
+/** Where to dial, and what to do about trouble. */
 export interface ConnectionOptions {
   readonly url: string;
   /** Shown to the server as the client's name. */
@@ -23,6 +24,7 @@ export interface ConnectionOptions {
   readonly onRevoked: () => void;
 }
 
+/** How one call may be treated. */
 export interface CallOptions {
   /** The server may take this long before it answers, ms; default 0. */
   readonly heldFor?: number;
@@ -33,6 +35,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a tool answered. */
 export interface ToolAnswer {
   /** Of all text parts, joined by line breaks. */
   readonly text: string;
@@ -44,6 +47,7 @@ export interface ToolAnswer {
 /** What the transports tell of a failed HTTP request. */
 type Failure = 'revoked' | 'unknown_session' | 'not_reached' | 'uncertain' | 'answered';
 
+/** The line: opened once, dialled again as often as it breaks, closed for good. */
 export class Connection {
   readonly #options: ConnectionOptions;
   /** Aborted when this connection is over, for good. */

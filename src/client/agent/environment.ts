@@ -10,6 +10,7 @@ export interface LlmProxy {
   readonly provider?: string;
 }
 
+/** Everything of the environment that is not an option. */
 export interface AgentEnvironment {
   /** The agent's own MCP URL; it contains its secret: do not print it. */
   readonly connectionUrl: string;

@@ -23,8 +23,10 @@ export interface OptionTypes {
   f32: number;
   f64: number;
 }
+/** The types an option can have. */
 export type OptionTypeName = keyof OptionTypes;
 
+/** How a list is written. */
 export interface ListHow {
   /** The definition says `base64: true`: each string of the list is base64-encoded in the variable. Default: no. */
   readonly base64?: boolean;

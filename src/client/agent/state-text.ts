@@ -29,6 +29,7 @@ export interface ThreadView {
   }[];
 }
 
+/** `coral://state` as text and as data. */
 export interface AgentStateView {
   /** The resource as the server wrote it: markdown, ready for an LLM's prompt. */
   readonly text: string;
@@ -36,6 +37,7 @@ export interface AgentStateView {
   readonly threads: readonly ThreadView[];
 }
 
+/** Throws SyntaxError when a fenced list is no JSON. */
 export function readStateText(text: string): AgentStateView {
   return {
     text,
