@@ -13,11 +13,13 @@ export const COOKIE = 'authSessionToken';
 /** How long a browser stays logged in, seconds. */
 export const COOKIE_MAX_AGE = 30 * 24 * 3_600;
 
+/** What a request brought along. */
 export interface Credentials {
   readonly authorization?: string | undefined;
   readonly cookie?: string | undefined;
 }
 
+/** Decides who may use the API. */
 export interface Auth {
   /** True for a good key. */
   checkKey(key: string): boolean;

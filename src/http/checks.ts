@@ -11,6 +11,7 @@ import type { HostGuard } from './host-guard.ts';
 import type { App } from './server.ts';
 import { unknownKeys } from './validation.ts';
 
+/** What the checks ask. */
 export interface Checks {
   readonly auth: Auth;
   readonly guard: HostGuard;
@@ -22,6 +23,7 @@ export interface Checks {
 /** At most this many unknown keys are named. */
 const NAMED_KEYS = 10;
 
+/** Puts the checks in front of every route. */
 export function checks(app: App, { auth, guard, allowAnyHost, log }: Checks): void {
   app.addHook('onRequest', async (request, reply) => {
     const away = guard.check({ method: request.method, headers: request.headers });

@@ -51,6 +51,7 @@ export class HttpFault extends Error {
   }
 }
 
+/** An error as HTTP says it. */
 export interface Answer {
   readonly status: number;
   readonly body: ErrorBody;

@@ -10,6 +10,7 @@ import type { Coral } from '../engine/coral.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { OutputLine } from '../ports/output.ts';
 
+/** Which events of a session a follower asked for. */
 export interface EventQuery {
   /** Replays from behind this seq; undefined: only what comes next. */
   readonly after?: number | undefined;
@@ -34,6 +35,7 @@ export function sessionEvents(
   })();
 }
 
+/** Which output lines a follower asked for. */
 export interface LineQuery {
   /** Every kept line behind this number; undefined: the newest `limit`, then what comes. */
   readonly after?: number | undefined;

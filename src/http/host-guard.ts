@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 
+/** How the server is bound and reached. */
 export interface HostGuardConfig {
   readonly bindAddress: string;
   /** How the server is reached from outside: a host name, `host:port` or URL. */
@@ -19,6 +20,7 @@ export interface TurnedAway {
   readonly message: string;
 }
 
+/** Decides which requests may come in at all. */
 export interface HostGuard {
   /** Undefined when the request may pass. */
   check(request: {
@@ -31,6 +33,7 @@ export interface HostGuard {
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+/** The guard for a server that is bound and reached as `config` says. */
 export function hostGuard(config: HostGuardConfig): HostGuard {
   const external = config.externalAddress === undefined ? undefined : hostOf(config.externalAddress);
   const local = isLoopback(hostOf(config.bindAddress)?.name ?? config.bindAddress);

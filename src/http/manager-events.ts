@@ -7,6 +7,7 @@ import type { ManagerEvent } from '../domain/wire/event.ts';
 import type { Coral } from '../engine/coral.ts';
 import type { JournalRecord } from '../ports/journal.ts';
 
+/** Which manager events a follower asked for. */
 export interface ManagerQuery {
   /** Replays from behind this seq; undefined: only what comes next. */
   readonly after?: number | undefined;

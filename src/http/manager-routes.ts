@@ -7,6 +7,7 @@ import type { App, Door } from './server.ts';
 import { resumeFrom, streamEvents, type SseFrame } from './sse.ts';
 import { framed } from './stream-routes.ts';
 
+/** Adds the route. */
 export function managerRoutes(app: App, door: Door): void {
   const { coral } = door;
   app.route({

@@ -1,6 +1,7 @@
 /** Which process listens on a port, as /proc shows it to this user. Only where there is a /proc. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
+/** The process that listens where we wanted to. */
 export interface PortHolder {
   readonly pid: number;
   readonly name: string;

@@ -26,6 +26,7 @@ import { streamRoutes } from './stream-routes.ts';
 import { teamRoutes } from './team-routes.ts';
 import { validatorCompiler } from './validation.ts';
 
+/** Fastify with zod as the source of its types. */
 export type App = FastifyInstance<
   Server,
   IncomingMessage,
@@ -34,12 +35,14 @@ export type App = FastifyInstance<
   ZodTypeProvider
 >;
 
+/** The part of the configuration that this door needs. */
 export interface HttpConfig extends HostGuardConfig {
   readonly bindPort: number;
   /** Bytes; default 8 MiB. */
   readonly bodyLimit?: number;
 }
 
+/** What the door is made of. */
 export interface HttpServerOptions {
   readonly coral: Coral;
   readonly config: HttpConfig;

@@ -8,6 +8,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Refusal } from '../domain/refusal.ts';
 import type { Log } from '../ports/log.ts';
 
+/** One event of a stream. */
 export interface SseFrame {
   /** Where to resume: `Last-Event-ID` brings it back. */
   readonly id: number;
@@ -15,6 +16,7 @@ export interface SseFrame {
   readonly data: unknown;
 }
 
+/** How patient a stream is. */
 export interface SseOptions {
   /** Ms between comments that keep an idle stream open. */
   readonly heartbeat: number;

@@ -12,6 +12,7 @@ const tags = ['streams'];
 export const DEFAULT_LINES = 1_024;
 export const MOST_LINES = 32_768;
 
+/** Adds the routes. */
 export function streamRoutes(app: App, door: Door): void {
   const { coral } = door;
   app.route({

@@ -10,6 +10,7 @@ import { JOURNAL_APPLICATION_ID, JOURNAL_FORMAT, openJournalFile } from './sqlit
 import { newerVersion } from './sqlite-file.ts';
 import { storageError } from './storage-error.ts';
 
+/** What a check found. */
 export interface JournalCheck {
   /** One sentence each; none: the journal is whole. At most 100 of a kind. */
   readonly problems: readonly string[];

@@ -16,6 +16,7 @@ const WITHOUT_IMPORT: Readonly<Record<string, string>> = {
   eslint: 'npm run check:lint',
   prettier: 'npm run check:format',
   tsx: 'TypeScript agents of `coral init`',
+  '@modelcontextprotocol/conformance': 'test/mcp runs its command',
   typescript: 'npm run check:types',
 };
 
