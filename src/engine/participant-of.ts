@@ -6,7 +6,8 @@ import type { SessionKey, SessionState } from '../domain/state.ts';
 import { stateMarkdown } from '../domain/state-markdown.ts';
 import { messageView, threadView } from '../domain/view.ts';
 import type { Message, Thread } from '../domain/wire/session.ts';
-import type { Delivery, Participant, WaitRequest } from './participant.ts';
+import type { Delivery, Participant, ReadRequest, WaitRequest } from './participant.ts';
+import { readMessages } from './reading.ts';
 import type { SessionRunner } from './session-runner.ts';
 
 /** `Participant` on a session's runner. */
@@ -122,6 +123,24 @@ export class ParticipantOf implements Participant {
       by: this.agent,
       reason,
       ...(result !== undefined && { result }),
+    });
+  }
+
+  async read(request: ReadRequest): Promise<readonly Message[]> {
+    const messages = await readMessages(this.runner, this.agent, request);
+    return messages.map(messageView);
+  }
+
+  async stop(): Promise<void> {
+    const phase = this.runner.state.agents.get(this.agent)?.phase;
+    if (phase?.type === 'stopped') return;
+    if (phase?.type === 'waiting' && this.runner.state.agents.get(this.agent)?.attempts === 0) {
+      throw new Refusal('agent_not_running', `Agent "${this.agent}" is not launched yet.`);
+    }
+    await this.runner.submit({ type: 'stop_agent', agent: this.agent, cause: 'requested' });
+    await this.runner.until(({ agents }) => {
+      const now = agents.get(this.agent);
+      return now === undefined || now.phase.type === 'stopped';
     });
   }
 

@@ -27,6 +27,18 @@ export interface WaitRequest {
   readonly signal?: AbortSignal;
 }
 
+/** What somebody reads along, and how long they wait for it. */
+export interface ReadRequest {
+  /** Everything visible after this message; undefined: from the first one on. */
+  readonly after?: string | undefined;
+  /** ms until an empty answer; above 55000 it is clipped, 0: at once. */
+  readonly waitMs: number;
+  /** At most so many. */
+  readonly limit: number;
+  /** The client went away: the answer is empty. */
+  readonly signal?: AbortSignal;
+}
+
 /** One agent of one session, as the doors see it. */
 export interface Participant {
   readonly key: SessionKey;
@@ -53,6 +65,13 @@ export interface Participant {
   readState(): Delivery<string>;
   /** Plugin `close_session_tool`: stops every agent and ends the session. */
   closeSession(reason: string, result?: unknown): Promise<void>;
+  /**
+   * Visible messages of others, oldest first: whoever drives the agent from outside reads along. Touches nothing that
+   * the agent's own waits return. Rejects with `unknown_message` for an unknown cursor.
+   */
+  read(request: ReadRequest): Promise<readonly Message[]>;
+  /** Stops its runtime and resolves when that is gone. Rejects with `agent_not_running` before its first launch. */
+  stop(): Promise<void>;
   /** Called after every change of what `coral://state` would say to this agent; returns what ends it. */
   onStateChange(changed: () => void): () => void;
 }

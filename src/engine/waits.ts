@@ -6,9 +6,9 @@
 import { matches, type MessageRecord } from '../domain/inbox.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { SessionEvent, WaitFilter } from '../domain/event.ts';
-import type { AgentState, SessionState } from '../domain/state.ts';
 import type { JournalRecord } from '../ports/journal.ts';
 import type { Delivery, WaitRequest } from './participant.ts';
+import { ordinalOf, visibleAfter } from './reading.ts';
 import { LONGEST_WAIT } from './world.ts';
 import type { SessionRunner } from './session-runner.ts';
 
@@ -41,7 +41,8 @@ export class Waits {
 
   /** The oldest matching message, now or within the time; undefined when the time is up or the session ends. */
   async wait(agent: string, request: WaitRequest): Promise<Delivery<MessageRecord | undefined>> {
-    const after = this.cursor(request.afterMessageId);
+    const { afterMessageId } = request;
+    const after = afterMessageId === undefined ? undefined : ordinalOf(this.runner.state, afterMessageId);
     const { filters, signal } = request;
     const found = this.find(agent, filters, after);
     const { host } = this.runner.world;
@@ -132,22 +133,12 @@ export class Waits {
     const state = this.runner.state;
     const reader = state.agents.get(agent);
     if (reader === undefined) return undefined;
-    if (after !== undefined) return visibleAfter(state, reader, filters, after);
+    if (after !== undefined) {
+      for (const message of visibleAfter(state, agent, after)) if (matches(message, filters)) return message;
+      return undefined;
+    }
     const taken = this.reserved.get(agent) ?? NOBODY;
     return reader.inbox.oldest(filters, (message) => taken.has(message.ordinal));
-  }
-
-  /** Ordinal of the message named as cursor. Recent ones are found at once: it is searched from the end. */
-  private cursor(id: string | undefined): number | undefined {
-    if (id === undefined) return undefined;
-    const message = this.runner.state.messages.findLast((candidate) => candidate.id === id);
-    if (message === undefined) {
-      throw new Refusal(
-        'unknown_message',
-        `There is no message ${id} in this session; leave afterMessageId out to get what you have not read yet.`,
-      );
-    }
-    return message.ordinal;
   }
 
   private deliver(
@@ -188,19 +179,3 @@ export class Waits {
 }
 
 const NOTHING: Delivery<undefined> = { value: undefined, settle: () => {} };
-
-/** The oldest message behind a cursor that fits and that the reader may see; its own are never received. */
-function visibleAfter(
-  state: SessionState,
-  reader: AgentState,
-  filters: readonly WaitFilter[],
-  after: number,
-): MessageRecord | undefined {
-  const name = reader.plan.name;
-  for (let ordinal = after + 1; ordinal <= state.messages.length; ordinal += 1) {
-    const message = state.messages[ordinal - 1];
-    if (message === undefined || message.sender === name || !matches(message, filters)) continue;
-    if (state.threads.get(message.threadId)?.participants.has(name) === true) return message;
-  }
-  return undefined;
-}

@@ -93,6 +93,14 @@ export class FakeParticipant implements Participant {
     await this.barrier;
   }
 
+  async read(): Promise<readonly Message[]> {
+    return [];
+  }
+
+  async stop(): Promise<void> {
+    this.valid = false;
+  }
+
   disconnected(): void {
     this.disconnects += 1;
     this.events.emit('disconnected');
