@@ -42,7 +42,10 @@ export function deliveryRoutes(app: App, { coral }: Door): void {
             (namespace === undefined || delivery.namespace === namespace) &&
             (sessionId === undefined || delivery.sessionId === sessionId),
         )
-        .map(({ time, ...delivery }) => ({ ...delivery, ...(time !== undefined && { time: isoTime(time) }) })),
+        .map(({ time, ...delivery }) => ({
+          ...delivery,
+          ...(time !== undefined && { time: isoTime(time) }),
+        })),
   });
 
   app.route({

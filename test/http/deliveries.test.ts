@@ -18,7 +18,8 @@ async function receiver(): Promise<{ answer: number | undefined; got: number }> 
       sender: {
         async post() {
           state.got += 1;
-          if (state.answer === undefined) throw new OutboundError('unreachable', 'The receiver cannot be reached.');
+          if (state.answer === undefined)
+            throw new OutboundError('unreachable', 'The receiver cannot be reached.');
           return { status: state.answer, body: '' };
         },
         async close() {},
@@ -30,7 +31,11 @@ async function receiver(): Promise<{ answer: number | undefined; got: number }> 
   });
   const webhooks = { sessionEnd: { url: 'http://receiver/end' } };
   const runtimeSettings = { webhooks };
-  await door.send('POST', '/api/v1/local/session', request(['a'], { execution: { mode: 'immediate', runtimeSettings } }));
+  await door.send(
+    'POST',
+    '/api/v1/local/session',
+    request(['a'], { execution: { mode: 'immediate', runtimeSettings } }),
+  );
   await door.world.advance(10);
   return state;
 }
