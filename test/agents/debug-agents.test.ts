@@ -114,7 +114,7 @@ describe('tool', () => {
 
 test('puppet connects and stays until it is asked to stop', async () => {
   const running = puppet(context('puppet'));
-  await expect.poll(() => server.open.size).toBe(1);
+  await server.until(() => server.greeted.length === 1);
   stop.abort();
   await running;
   expect(server.ended).toEqual(['puppet']);

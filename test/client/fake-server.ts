@@ -31,6 +31,8 @@ export class FakeServer {
   /** MCP session ids that are open, and those that said goodbye. */
   readonly open = new Map<string, StreamableHTTPServerTransport>();
   readonly ended: string[] = [];
+  /** The agents that were let in, once for every MCP session. */
+  readonly greeted: string[] = [];
   /** What happens to the next calls of a tool, first one first. */
   readonly trouble: { tool: string; what: Trouble }[] = [];
   closed: { reason: string; result?: unknown } | undefined;
@@ -146,6 +148,10 @@ export class FakeServer {
     }
     const body = request.method === 'POST' ? await readBody(request) : undefined;
     const call = callOf(body);
+    if ((body as { method?: string } | undefined)?.method === 'notifications/initialized') {
+      this.greeted.push(agent);
+      this.#wake();
+    }
     const trouble = call === undefined ? undefined : this.#troubleFor(call.name);
     if (trouble === 'unavailable') {
       response.writeHead(503).end('{"message":"not now"}');

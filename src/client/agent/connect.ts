@@ -64,7 +64,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Agent> {
       process.off('SIGINT', exit);
     });
   }
-  await connection.open(options.signal);
+  try {
+    await connection.open(options.signal);
+  } catch (error) {
+    await agent.close();
+    throw error;
+  }
   connected = true;
   return agent;
 }

@@ -254,30 +254,26 @@ async function dial(
   const transport = legacy
     ? new SSEClientTransport(url, { fetch: watched })
     : new StreamableHTTPClientTransport(url, { fetch: watched });
-  let ended = false;
-  const line: Line = {
-    client,
-    revoked: false,
-    end: async (politely) => {
-      if (ended) return;
-      ended = true;
-      if (politely && transport instanceof StreamableHTTPClientTransport) {
-        await Promise.race([transport.terminateSession().catch(() => undefined), atMost(GOODBYE)]);
-      }
-      await client.close().catch(() => undefined);
-    },
+  let ending: Promise<void> | undefined;
+  const end = async (politely: boolean): Promise<void> => {
+    // Not before the server has named the MCP session there is anybody to say goodbye to.
+    if (politely && transport instanceof StreamableHTTPClientTransport && transport.sessionId !== undefined) {
+      await Promise.race([transport.terminateSession().catch(() => undefined), atMost(GOODBYE)]);
+    }
+    await client.close().catch(() => undefined);
   };
+  const line: Line = { client, revoked: false, end: (politely) => (ending ??= end(politely)) };
   // On the old pair of streams a lost stream means lost answers; the event source would dial again for other ones.
   client.onerror = () => {
-    if (legacy && line.made !== undefined && !ended) broken(line);
+    if (legacy && line.made !== undefined && ending === undefined) broken(line);
   };
-  const hangUp = (): void => void client.close().catch(() => undefined);
+  const hangUp = (): void => void line.end(true);
   over.addEventListener('abort', hangUp, { once: true });
   try {
     await client.connect(transport, { timeout: REQUEST_TIMEOUT });
     return line;
   } catch (error) {
-    void line.end(false);
+    await line.end(false);
     throw line.revoked ? new AgentClosed('revoked', 'The server does not know this agent.') : error;
   } finally {
     over.removeEventListener('abort', hangUp);
