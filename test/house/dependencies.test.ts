@@ -16,7 +16,6 @@ const WITHOUT_IMPORT: Readonly<Record<string, string>> = {
   eslint: 'npm run check:lint',
   prettier: 'npm run check:format',
   tsx: 'TypeScript agents of `coral init`',
-  '@modelcontextprotocol/conformance': 'test/mcp runs its command',
   typescript: 'npm run check:types',
 };
 
