@@ -3,8 +3,7 @@
  * knows more than its neighbours.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { readdirSync } from 'node:fs';
-import { tmpdir, homedir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processEnvironment, type Config } from './config.ts';
 import type { RuntimeKind } from './domain/definition.ts';
@@ -21,12 +20,12 @@ import { openSqliteVault } from './journal/vault.ts';
 import { createMcpDoor } from './mcp/door.ts';
 import { openFileOutput } from './output/files.ts';
 import { openMemoryOutput } from './output/memory.ts';
-import { PACKAGE_ROOT, VERSION } from './package-root.ts';
+import { VERSION } from './package-root.ts';
 import type { Host } from './ports/host.ts';
 import { SILENT, type Log } from './ports/log.ts';
-import type { Fault, Registry } from './ports/registry.ts';
+import type { Fault } from './ports/registry.ts';
 import type { Runtime } from './ports/runtime.ts';
-import { openRegistry } from './registry/files.ts';
+import { openConfiguredRegistry } from './configured-registry.ts';
 import { executableRuntime } from './runtimes/executable/runtime.ts';
 import { functionRuntime } from './runtimes/function/runtime.ts';
 import { withManual } from './runtimes/manual.ts';
@@ -177,29 +176,6 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await closeAll(closers, log);
     throw error;
   }
-}
-
-/** The registry that a configuration describes, read for the first time. `warn` hears every fault of its files. */
-export function openConfiguredRegistry(config: Config, warn: (fault: Fault) => void): Promise<Registry> {
-  const { localAgents, includeCoralHomeAgents, localAgentRescanTimer, watchLocalAgents } = config.registry;
-  const host = createHost();
-  return openRegistry({
-    base: config.folder,
-    patterns: localAgents,
-    ...(includeCoralHomeAgents ? { home: homedir() } : {}),
-    teams: config.teams,
-    builtin: config.registry.includeDebugAgents ? debugAgents() : [],
-    watch: watchLocalAgents,
-    ...(localAgentRescanTimer === undefined ? {} : { rescanMs: localAgentRescanTimer }),
-    now: () => host.now(),
-    warn,
-  });
-}
-
-/** The definitions of the built-in agents. Source: docs/wire.md, "Built-in agents". */
-function debugAgents(): string[] {
-  const folder = join(PACKAGE_ROOT, 'registry', 'debug');
-  return readdirSync(folder).map((name) => join(folder, name));
 }
 
 interface RuntimeParts {

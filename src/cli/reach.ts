@@ -3,7 +3,7 @@
  * of the command's own that lives as long as the command. Either is talked to over the wire alone.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { startApp, type App } from '../app.ts';
+import type { App } from '../app.ts';
 import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
 import { createHost } from '../host.ts';
@@ -60,6 +60,8 @@ export async function findRunning(config: Config): Promise<Server | undefined> {
 }
 
 async function embed(config: Config, terminal: Terminal): Promise<Server> {
+  // Only now: a command that finds a server needs none of this.
+  const { startApp } = await import('../app.ts');
   const own = await startApp(
     {
       ...config,

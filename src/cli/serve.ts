@@ -1,6 +1,6 @@
 /** `coral serve`: the server, until it is told to stop. */
 import type { Command } from 'commander';
-import { startApp, type App } from '../app.ts';
+import type { App } from '../app.ts';
 import { createHost } from '../host.ts';
 import { createLog } from '../log.ts';
 import { EXIT } from './exit-codes.ts';
@@ -57,6 +57,8 @@ async function serve(invocation: Invocation, options: ConfigOptions & JsonOption
     },
   });
   try {
+    // Only now, so that the help does not wait for it.
+    const { startApp } = await import('../app.ts');
     app = await startApp(config, { environment: terminal.environment, log, host });
     try {
       announce(invocation, app, options.json === true);

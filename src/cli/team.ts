@@ -1,7 +1,6 @@
 /** From the name or the file of a team to the session request it means, with the caller's own environment and inputs. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { openConfiguredRegistry } from '../app.ts';
 import type { Config } from '../config.ts';
 import { didYouMean } from '../domain/nearest.ts';
 import type { Issue } from '../domain/refusal.ts';
@@ -21,7 +20,9 @@ export interface CompiledTeam {
 }
 
 /** What the configuration offers, as its files are now; `teamFile` is offered too. To be closed. */
-export function loadRegistry(config: Config, teamFile?: string): Promise<Registry> {
+export async function loadRegistry(config: Config, teamFile?: string): Promise<Registry> {
+  // Only now: most commands need no registry, and none should wait for what it does not need.
+  const { openConfiguredRegistry } = await import('../configured-registry.ts');
   return openConfiguredRegistry(
     {
       ...config,

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CONFIG_FILES, findConfig, readConfig } from '../config.ts';
 import type { Fault, Registry } from '../ports/registry.ts';
-import { validateFile, type Validation } from '../registry/validate.ts';
+import type { Validation } from '../registry/validate.ts';
 import { BadInput, EXIT } from './exit-codes.ts';
 import { describeFault } from './faults.ts';
 import type { Invocation } from './program.ts';
@@ -99,6 +99,7 @@ class Check {
 
   /** `found`: it was not named but lies in a folder that was; then other YAML is no fault. */
   private async file(file: string, found: boolean): Promise<void> {
+    const { validateFile } = await import('../registry/validate.ts');
     const validation = await validateFile(file, await this.registryFor(file));
     if (validation.kind === 'configuration') return this.configuration(file, validation);
     if (found && validation.kind === 'unknown') return;
@@ -114,6 +115,7 @@ class Check {
     const registry = await this.registryOf(file);
     if (registry === undefined) return;
     this.add(registry.faults());
+    const { validateFile } = await import('../registry/validate.ts');
     for (const agent of registry.agents()) this.files.add(agent.file);
     for (const team of registry.teams()) {
       this.files.add(team.file);

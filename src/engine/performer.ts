@@ -169,7 +169,8 @@ export class Performer {
     });
     const cancelWarning = host.at((phase.startedAt ?? host.now()) + CONNECT_WARNING, () => {
       const now = this.agent(duty.agent);
-      if (now?.phase.type === 'running' && !now.everConnected) {
+      const expected = now?.plan.runtime.manual !== true;
+      if (now?.phase.type === 'running' && !now.everConnected && expected) {
         runner.world.log.warn(
           `Agent "${duty.agent}" has run for ${CONNECT_WARNING / 1000} s without connecting to its MCP endpoint (CORAL_CONNECTION_URL).`,
           runner.tags({ agent: duty.agent }),
