@@ -193,7 +193,12 @@ async function watch({ client }: Server, key: SessionIdentifier, view: RunView):
     await showing.catch(() => undefined);
   }
   if (view.lines === undefined) return outcome;
-  for await (const line of client.archive.logs(key, { ...view.lines, after: last })) view.line(line);
+  try {
+    for await (const line of client.archive.logs(key, { ...view.lines, after: last })) view.line(line);
+  } catch (error) {
+    // A server that was shut down took the last lines with it; they are in its files.
+    if (!(error instanceof CoralError) || error.code !== 'unreachable') throw error;
+  }
   return outcome;
 }
 

@@ -29,6 +29,8 @@ class Follower {
   private wake: (() => void) | undefined;
   private news = false;
   ended = false;
+  /** Nothing more will come: it ends with what is written. */
+  finishing = false;
 
   push(records: readonly JournalRecord[]): void {
     for (const record of records) this.tail.push(record);
@@ -64,6 +66,11 @@ class Follower {
   end(): void {
     this.ended = true;
     this.wake?.();
+  }
+
+  finish(): void {
+    this.finishing = true;
+    this.rouse();
   }
 }
 
@@ -127,10 +134,10 @@ export class LiveFeed implements Feed {
     });
   }
 
-  /** Ends every follower: the server shuts down. */
+  /** The server shuts down: every follower ends once it was given what is written. */
   close(): void {
-    for (const set of this.followers.values()) for (const follower of set) follower.end();
-    for (const follower of this.managers) follower.end();
+    for (const set of this.followers.values()) for (const follower of set) follower.finish();
+    for (const follower of this.managers) follower.finish();
   }
 
   private subscribe(
@@ -176,7 +183,9 @@ async function* walk(
         yield record;
         if (source.last(record)) return;
       }
-      if (records.length === 0) await follower.next();
+      if (records.length > 0) continue;
+      if (follower.finishing) return;
+      await follower.next();
     }
   } finally {
     end();

@@ -33,6 +33,9 @@ export interface SseContext {
 
 export const SSE_DEFAULTS: SseOptions = { heartbeat: 15_000, patience: 30_000 };
 
+/** How long a stream may still take when the server ends, ms. */
+const LAST_WORDS = 500;
+
 /** Streams that are open, so that a server that ends can end them. */
 export class OpenStreams {
   private readonly open = new Set<AbortController>();
@@ -51,12 +54,18 @@ export class OpenStreams {
     return this.open.size;
   }
 
-  /** Ends all and resolves when the last one is over. */
+  /**
+   * Resolves when the last one is over. What they follow has ended, so they end by themselves once they have told it;
+   * those that have not after `LAST_WORDS` are cut.
+   */
   async close(): Promise<void> {
     if (this.open.size === 0) return;
     const over = new Promise<void>((resolve) => this.idle.add(resolve));
-    for (const controller of this.open) controller.abort();
+    const cut = setTimeout(() => {
+      for (const controller of this.open) controller.abort();
+    }, LAST_WORDS);
     await over;
+    clearTimeout(cut);
   }
 }
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTimeOf } from '../../src/process-identity.ts';
 import { CONFIG, definition, Project } from '../support/coral-process.ts';
 
 let project: Project;
@@ -69,7 +70,7 @@ describe('the exit code of coral run', () => {
     expect(err).toMatch(/Closing the session in good order/);
     expect(out).toMatch(/one +■ stopped/);
     expect(code).toBe(130);
-    expect(() => process.kill(Number(pid), 0)).toThrow('ESRCH');
+    expect(startTimeOf(Number(pid))).toBeUndefined();
   });
 
   it('is 130 after Ctrl-C twice, at once, and the agents are gone all the same', async () => {
@@ -86,7 +87,7 @@ describe('the exit code of coral run', () => {
     await run.saw(/Closing the session in good order/);
     run.signal('SIGINT');
     expect((await run.finished()).code).toBe(130);
-    expect(() => process.kill(Number(pid), 0)).toThrow('ESRCH');
+    expect(startTimeOf(Number(pid))).toBeUndefined();
   });
 
   it.each([

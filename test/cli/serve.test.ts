@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTimeOf } from '../../src/process-identity.ts';
 import { CONFIG, definition, Project } from '../support/coral-process.ts';
 
 let project: Project;
@@ -18,13 +19,8 @@ beforeEach(() => {
 });
 afterEach(() => project.remove());
 
-const alive = (pid: string): boolean => {
-  try {
-    return process.kill(Number(pid), 0);
-  } catch {
-    return false;
-  }
-};
+/** A zombie that nobody has buried yet lives no more. */
+const alive = (pid: string): boolean => startTimeOf(Number(pid)) !== undefined;
 
 describe('coral serve', () => {
   it('says where it listens and shows the key it made once', async () => {
