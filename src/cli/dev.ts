@@ -20,7 +20,7 @@ import { collectPair, compileTeam } from './team.ts';
 import type { Terminal } from './terminal.ts';
 
 interface DevOptions extends ConfigOptions, JsonOption {
-  readonly input: Readonly<Record<string, string>>;
+  readonly input?: Readonly<Record<string, string>>;
 }
 
 /** Adds the command. */
@@ -36,7 +36,6 @@ export function devCommand(program: Command, invocation: Invocation, done: (code
       '-i, --input <name=value>',
       'an input of the team; may be given several times',
       collectPair('--input'),
-      {},
     )
     .action(async (team: string, agent: string, options: DevOptions) =>
       done(await dev(invocation, team, agent, options)),
@@ -60,7 +59,12 @@ async function dev(
 ): Promise<number> {
   const { terminal } = invocation;
   const config = configOf(invocation, options);
-  const { request } = await compileTeam(config, terminal, team, { inputs: options.input });
+  const { request } = await compileTeam(
+    config,
+    terminal,
+    team,
+    options.input ? { inputs: options.input } : {},
+  );
   const { agents } = request.agentGraphRequest;
   if (!agents.some(({ name }) => name === agent)) {
     const names = agents.map(({ name }) => name);

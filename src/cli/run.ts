@@ -22,8 +22,8 @@ import type { Terminal } from './terminal.ts';
 
 /** The options of `coral run`, as given. */
 export interface RunOptions extends ConfigOptions, JsonOption {
-  readonly input: Readonly<Record<string, string>>;
-  readonly annotation: Readonly<Record<string, string>>;
+  readonly input?: Readonly<Record<string, string>>;
+  readonly annotation?: Readonly<Record<string, string>>;
   readonly namespace?: string;
   readonly dryRun?: boolean;
   readonly full?: boolean;
@@ -44,10 +44,9 @@ export function runCommand(program: Command, invocation: Invocation, done: (code
       '-i, --input <name=value>',
       'an input of the team; may be given several times',
       collectPair('--input'),
-      {},
     )
     .option('--namespace <name>', 'the namespace of the session (default: as the team says)')
-    .option('--annotation <key=value>', 'marks the session; several times', collectPair('--annotation'), {})
+    .option('--annotation <key=value>', 'marks the session; several times', collectPair('--annotation'))
     .option('--dry-run', 'print the session request instead, with secrets masked')
     .option('--full', 'messages whole, not cut to one line')
     .option('--logs', 'also what the agents print')
@@ -76,8 +75,8 @@ async function run(invocation: Invocation, name: string | undefined, options: Ru
   const { terminal } = invocation;
   const config = configOf(invocation, options);
   const team = await compileTeam(config, terminal, name, {
-    inputs: options.input,
-    annotations: options.annotation,
+    ...(options.input === undefined ? {} : { inputs: options.input }),
+    ...(options.annotation === undefined ? {} : { annotations: options.annotation }),
     ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
   });
   if (options.dryRun === true) {

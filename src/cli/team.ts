@@ -60,7 +60,7 @@ export async function compileTeam(
 
 /** For an option that may be given several times: `NAME=VALUE`. */
 export function collectPair(flag: string) {
-  return (given: string, before: Readonly<Record<string, string>>): Record<string, string> => {
+  return (given: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
     const equals = given.indexOf('=');
     if (equals < 1) throw new BadInput(`${flag} wants NAME=VALUE, not "${given}".`);
     return { ...before, [given.slice(0, equals)]: given.slice(equals + 1) };
