@@ -1,6 +1,7 @@
 /** What can be asked of a session. Times, ids and secrets come in as values; `decide.ts` answers with facts. */
 import type { JournalledHandle, SessionEndCause, WaitFilter } from './event.ts';
 import type { Ending, StopCause } from './exit.ts';
+import type { AgentPlan } from './graph.ts';
 import type { SessionRuntimeSettings } from './wire/request.ts';
 
 /** One thing asked of a session; `by` and `agent` are names in its graph. */
@@ -20,6 +21,14 @@ export type Command =
   | { readonly type: 'look' }
   /** The server that ran this session is gone without notice and everything it had launched was stopped. */
   | { readonly type: 'recover' }
+  /** ms from execution; undefined: none. */
+  | { readonly type: 'change_ttl'; readonly ttl: number | undefined }
+  | {
+      readonly type: 'add_agent';
+      readonly plan: AgentPlan;
+      readonly groups: readonly (readonly string[])[];
+    }
+  | { readonly type: 'dismiss_agent'; readonly agent: string }
   // reports from the world, and about what is begun there
   | {
       readonly type: 'begin_launch';
@@ -106,4 +115,5 @@ export type Command =
       readonly messageId: string;
       readonly text: string;
       readonly mentions: readonly string[];
+      readonly key?: string;
     };

@@ -1,12 +1,13 @@
 /**
  * Command + state → facts, or a Refusal. The guard by phase stands here; the rules stand in files by subject
- * (`lifecycle.ts`, `restart.ts`, `persistence.ts`, `messaging.ts`) and may rely on it.
+ * (`lifecycle.ts`, `roll.ts`, `restart.ts`, `persistence.ts`, `messaging.ts`) and may rely on it.
  */
 import type { Command } from './command.ts';
 import type { SessionEvent } from './event.ts';
 import * as lifecycle from './lifecycle.ts';
 import * as messaging from './messaging.ts';
 import { Refusal } from './refusal.ts';
+import * as roll from './roll.ts';
 import type { SessionPhase, SessionState } from './state.ts';
 
 /** No facts: nothing changes and nothing is wrong. */
@@ -22,6 +23,9 @@ const PHASES: { readonly [K in Command['type']]: readonly SessionPhase['type'][]
   end_hold: ALWAYS,
   look: ALWAYS,
   recover: ALWAYS,
+  change_ttl: ['running'],
+  add_agent: ['running'],
+  dismiss_agent: ['running'],
   begin_launch: ['running'],
   report_started: WHILE_AGENTS_LIVE,
   report_exit: WHILE_AGENTS_LIVE,
@@ -54,6 +58,12 @@ export function decide(state: SessionState, command: Command, now: number): Deci
       return lifecycle.look(state, now);
     case 'recover':
       return lifecycle.recover(state, now);
+    case 'change_ttl':
+      return roll.changeTtl(command);
+    case 'add_agent':
+      return roll.addAgent(state, command);
+    case 'dismiss_agent':
+      return roll.dismissAgent(state, command, now);
     case 'begin_launch':
       return lifecycle.beginLaunch(state, command);
     case 'report_started':

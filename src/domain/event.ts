@@ -43,6 +43,8 @@ export type SessionEvent =
       readonly agents: readonly AgentPlan[];
       readonly groups: readonly (readonly string[])[];
       readonly customTools: Readonly<Record<string, CustomToolPlan>>;
+      /** Digest of the request, when it came with an idempotency key (the session's id is made of the key then). */
+      readonly requestDigest?: string;
     }
   | { readonly type: 'session_executed'; readonly settings: SessionRuntimeSettings }
   | {
@@ -56,7 +58,17 @@ export type SessionEvent =
   /** Every agent is gone: the wire's `closing`. Held until `heldUntil`. */
   | { readonly type: 'session_ended'; readonly cause: SessionEndCause; readonly heldUntil?: number }
   | { readonly type: 'session_closed' }
+  /** The deadline moved: ms from execution; absent: none. */
+  | { readonly type: 'ttl_changed'; readonly ttl?: number }
   // agents
+  /** An agent joined a running session, with whom it shares groups. */
+  | {
+      readonly type: 'agent_added';
+      readonly plan: AgentPlan;
+      readonly groups: readonly (readonly string[])[];
+    }
+  /** An agent left for good: nobody is linked to it any more. */
+  | { readonly type: 'agent_dismissed'; readonly agent: string }
   | {
       readonly type: 'agent_launching';
       readonly agent: string;
@@ -150,6 +162,8 @@ export type SessionEvent =
       readonly sender: string;
       readonly text: string;
       readonly mentions: readonly string[];
+      /** The sender's own name for this message: sent twice, it is one message. */
+      readonly key?: string;
     };
 
 /** The facts of the stream of all namespaces. */

@@ -63,7 +63,7 @@ function stopCauseOf(cause: SessionEndCause): StopCause {
 }
 
 /** The facts of asking one agent to stop; none when it already does or has. */
-function stopOf(agent: AgentState, cause: StopCause, now: number): SessionEvent[] {
+export function stopOf(agent: AgentState, cause: StopCause, now: number): SessionEvent[] {
   const name = agent.plan.name;
   switch (agent.phase.type) {
     case 'waiting':
@@ -219,7 +219,7 @@ export function reportExit(state: SessionState, command: Of<'report_exit'>, now:
     events.push({ type: 'wait_ended', agent: command.agent, waitId, outcome: 'client_gone' });
   }
   events.push({ type: 'agent_exited', agent: command.agent, attempt: command.attempt, exit });
-  if (state.phase.type !== 'running') return events;
+  if (state.phase.type !== 'running' || agent.dismissed) return events;
   const ranFor = phase.type === 'running' ? now - phase.startedAt : 0;
   const restarts = ranFor >= STABLE_AFTER ? 0 : agent.restarts;
   const decision = decideRestart(agent.plan.restart, exit, restarts, now, command.jitter);

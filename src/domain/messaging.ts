@@ -4,6 +4,7 @@
  */
 import type { Command } from './command.ts';
 import type { Decision } from './decide.ts';
+import type { MessageRecord } from './inbox.ts';
 import { Refusal } from './refusal.ts';
 import type { SessionState, ThreadState } from './state.ts';
 
@@ -61,6 +62,15 @@ export function removeParticipant(state: SessionState, command: Of<'remove_parti
 
 /** A message mentions participants of its thread, never its sender; a name said twice counts once. */
 export function sendMessage(state: SessionState, command: Of<'send_message'>): Decision {
+  const before = command.key === undefined ? undefined : sentBefore(state, command.by, command.key);
+  if (before !== undefined) {
+    // Sent before, but its sender did not hear the answer: it is the same message, whatever happened since.
+    if (before.threadId === command.threadId && before.text === command.text) return [];
+    return new Refusal(
+      'idempotency_conflict',
+      'This idempotency key was used for another message; use a new key for a new message.',
+    );
+  }
   const thread = openThread(state, command.threadId, command.by, 'send messages into');
   if (thread instanceof Refusal) return thread;
   const mentions = command.mentions.length < 2 ? command.mentions : [...new Set(command.mentions)];
@@ -88,8 +98,15 @@ export function sendMessage(state: SessionState, command: Of<'send_message'>): D
       sender: command.by,
       text: command.text,
       mentions,
+      ...(command.key !== undefined && { key: command.key }),
     },
   ];
+}
+
+/** The message an agent sent under a key of its own. */
+export function sentBefore(state: SessionState, sender: string, key: string): MessageRecord | undefined {
+  const ordinal = state.keys.get(`${sender}/${key}`);
+  return ordinal === undefined ? undefined : state.messages[ordinal - 1];
 }
 
 /** An agent begins to wait; what it waits for is for followers to see. */

@@ -25,6 +25,7 @@ export const REFUSAL_CODES = [
   'unknown_delivery',
   'stale', // a report for an attempt that is over: means nothing, told to nobody
   'conflict', // somebody else was first
+  'idempotency_conflict', // a key that was used for something else
   'limit_exceeded',
   'docker_unavailable',
   'storage_full', // the journal's disk is full

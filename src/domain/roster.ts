@@ -56,10 +56,7 @@ export function resolveRoster(request: SessionRequest, context: RosterContext): 
   const names = new Set<string>();
   for (const [index, agent] of agents.entries()) {
     if (!isName(agent.name)) {
-      at(
-        `agents[${index}].name`,
-        `"${printable(agent.name)}" cannot be an agent's name: it takes 1 to 128 characters, without "/" and control characters.`,
-      );
+      at(`agents[${index}].name`, notAName(agent.name));
     } else if (names.has(agent.name)) {
       at(
         `agents[${index}].name`,
@@ -80,50 +77,104 @@ export function resolveRoster(request: SessionRequest, context: RosterContext): 
 
   const links = linksOf(agents, groups);
   const sealed: Record<string, string> = {};
-  const plans: AgentPlan[] = [];
-  for (const [index, agent] of agents.entries()) {
-    const here = `agents[${index}]`;
-    for (const tool of agent.customToolAccess) {
-      if (!Object.hasOwn(customTools, tool)) {
-        at(
-          `${here}.customToolAccess`,
-          `Agent "${agent.name}" asks for the custom tool "${printable(tool)}", which is not in customTools.`,
+  const plans = agents.flatMap((agent, index) => {
+    const report: Report = (path, message, code) => at(`agents[${index}].${path}`, message, code);
+    const plan = planOf(agent, links.get(agent.name) ?? [], customTools, context, sealed, report);
+    return plan === undefined ? [] : [plan];
+  });
+  if (faults.length > 0) throw refuse(faults);
+  return { agents: plans, sealed, groups: groups.map((group) => [...new Set(group)]), customTools };
+}
+
+/** One agent that joins a running session, and the groups it joins it with. */
+export interface Newcomer {
+  readonly plan: AgentPlan;
+  readonly sealed: Readonly<Record<string, string>>;
+  readonly groups: readonly (readonly string[])[];
+}
+
+/**
+ * Checks an agent that is to join a session. Each of `groups` names agents of the session it is to be linked with;
+ * its own name may be among them. Throws one Refusal with every fault.
+ */
+export function resolveNewcomer(
+  agent: GraphAgentRequest,
+  groups: readonly (readonly string[])[],
+  session: { readonly names: Iterable<string>; readonly customTools: Roster['customTools'] },
+  context: RosterContext,
+): Newcomer {
+  const faults: Fault[] = [];
+  const report: Report = (path, message, code = 'invalid_graph') => faults.push({ path, message, code });
+  if (!isName(agent.name)) report('name', notAName(agent.name));
+  const names = new Set([...session.names].filter((name) => name !== agent.name));
+  const joined = groups.map((group) => [...new Set([...group, agent.name])]);
+  for (const [index, group] of joined.entries()) {
+    for (const name of group) {
+      if (name !== agent.name && !names.has(name)) {
+        report(
+          `groups[${index}]`,
+          `The group names "${printable(name)}", which is not an agent of this session.`,
         );
       }
     }
-    if (agent.x402Budgets.length > 0) {
-      at(
-        `${here}.x402Budgets`,
-        'Budgets are not supported by this version; leave x402Budgets out.',
-        'not_supported',
+  }
+  const linked = new Set(joined.flat());
+  const links = [...names].filter((name) => linked.has(name));
+  const sealed: Record<string, string> = {};
+  const plan = planOf(agent, links, session.customTools, context, sealed, report);
+  if (faults.length > 0 || plan === undefined) throw refuse(faults);
+  return { plan, sealed, groups: joined };
+}
+
+/** Everything about one agent; undefined (and reported) when it cannot be launched at all. */
+function planOf(
+  agent: GraphAgentRequest,
+  links: readonly string[],
+  customTools: Roster['customTools'],
+  context: RosterContext,
+  sealed: Record<string, string>,
+  report: Report,
+): AgentPlan | undefined {
+  for (const tool of agent.customToolAccess) {
+    if (!Object.hasOwn(customTools, tool)) {
+      report(
+        'customToolAccess',
+        `Agent "${agent.name}" asks for the custom tool "${printable(tool)}", which is not in customTools.`,
       );
     }
-    const runtime = runtimeOf(agent, context, (path, message, code) => at(`${here}.${path}`, message, code));
-    if (runtime === undefined) continue;
-    const { found, plan } = runtime;
-    const options = optionsOf(agent, found, sealed, (path, message) => at(`${here}.${path}`, message));
-    plans.push({
-      name: agent.name,
-      id: agent.id,
-      ...(agent.description != null && { description: agent.description }),
-      runtime: agent.manual === true ? { ...plan, manual: true } : plan,
-      folder: found.folder,
-      options,
-      ...(agent.systemPrompt != null && { systemPrompt: agent.systemPrompt }),
-      blocking: agent.blocking === true,
-      tools: [...new Set(agent.customToolAccess)],
-      plugins: [...new Set(agent.plugins.map((plugin) => plugin.type))],
-      annotations: agent.annotations,
-      links: links.get(agent.name) ?? [],
-      restart: agent.manual === true ? NO_RESTART : restartOf(agent, found),
-      // Whoever starts it by hand takes their time.
-      timeouts:
-        agent.manual === true ? { ...found.definition.timeouts, connect: 0 } : found.definition.timeouts,
-    });
   }
+  if (agent.x402Budgets.length > 0) {
+    report(
+      'x402Budgets',
+      'Budgets are not supported by this version; leave x402Budgets out.',
+      'not_supported',
+    );
+  }
+  const runtime = runtimeOf(agent, context, report);
+  if (runtime === undefined) return undefined;
+  const { found, plan } = runtime;
+  return {
+    name: agent.name,
+    id: agent.id,
+    ...(agent.description != null && { description: agent.description }),
+    runtime: agent.manual === true ? { ...plan, manual: true } : plan,
+    folder: found.folder,
+    options: optionsOf(agent, found, sealed, report),
+    ...(agent.systemPrompt != null && { systemPrompt: agent.systemPrompt }),
+    blocking: agent.blocking === true,
+    tools: [...new Set(agent.customToolAccess)],
+    plugins: [...new Set(agent.plugins.map((plugin) => plugin.type))],
+    annotations: agent.annotations,
+    links,
+    restart: agent.manual === true ? NO_RESTART : restartOf(agent, found),
+    // Whoever starts it by hand takes their time.
+    timeouts:
+      agent.manual === true ? { ...found.definition.timeouts, connect: 0 } : found.definition.timeouts,
+  };
+}
 
-  if (faults.length > 0) throw refuse(faults);
-  return { agents: plans, sealed, groups: groups.map((group) => [...new Set(group)]), customTools };
+function notAName(text: string): string {
+  return `"${printable(text)}" cannot be an agent's name: it takes 1 to 128 characters, without "/" and control characters.`;
 }
 
 function restartOf({ restart }: GraphAgentRequest, { definition }: RegistryAgent): RestartPolicy {

@@ -84,7 +84,14 @@ export interface AgentState {
   readonly waits: ReadonlyMap<string, readonly WaitFilter[]>;
   readonly inbox: Inbox;
   readonly runs: readonly AgentRun[];
+  /** How its latest attempts ended, newest last, at most `EXITS_KEPT`. */
+  readonly exits: readonly (Exit & { readonly attempt: number })[];
+  /** It left the session for good. */
+  readonly dismissed: boolean;
 }
+
+/** Exits kept of one agent. */
+export const EXITS_KEPT = 5;
 
 /** One thread of a session. */
 export interface ThreadState {
@@ -110,6 +117,10 @@ export interface SessionState extends SessionKey {
   readonly threads: ReadonlyMap<string, ThreadState>;
   /** All messages of the session; a message's ordinal is its place here, counted from 1. */
   readonly messages: readonly MessageRecord[];
+  /** `SENDER/KEY` → ordinal, for messages that were sent with an idempotency key. */
+  readonly keys: ReadonlyMap<string, number>;
+  /** Digest of the request that opened it, when that came with an idempotency key. */
+  readonly requestDigest?: string;
   readonly result?: unknown;
   readonly hasResult: boolean;
   /** Seq of the last fact folded in. */
@@ -127,7 +138,8 @@ type OwnedThread = Mutable<Omit<ThreadState, 'participants' | 'messages'>> & {
   participants: Set<string>;
   messages: MessageRecord[];
 };
-type OwnedSession = Mutable<Omit<SessionState, 'agents' | 'threads' | 'messages'>> & {
+type OwnedSession = Mutable<Omit<SessionState, 'agents' | 'threads' | 'messages' | 'keys'>> & {
+  keys: Map<string, number>;
   agents: Map<string, OwnedAgent>;
   threads: Map<string, OwnedThread>;
   messages: MessageRecord[];
@@ -135,6 +147,9 @@ type OwnedSession = Mutable<Omit<SessionState, 'agents' | 'threads' | 'messages'
 
 // Shared by all agents that wait for nothing; replaced before the first write.
 const NO_WAITS: Map<string, readonly WaitFilter[]> = new Map();
+// Likewise for sessions without idempotency keys and agents that never ended.
+const NO_KEYS: Map<string, number> = new Map();
+const NO_EXITS: AgentState['exits'] = [];
 
 interface Recorded {
   readonly seq: number;
@@ -163,19 +178,7 @@ export function foldSession(records: Iterable<Recorded>): SessionState | undefin
 
 function opened(event: Extract<SessionEvent, { type: 'session_opened' }>, time: number): OwnedSession {
   const agents = new Map<string, OwnedAgent>();
-  for (const plan of event.agents) {
-    agents.set(plan.name, {
-      plan,
-      phase: { type: 'waiting' },
-      attempts: 0,
-      restarts: 0,
-      connected: false,
-      everConnected: false,
-      waits: NO_WAITS,
-      inbox: new Inbox(plan.name),
-      runs: [],
-    });
-  }
+  for (const plan of event.agents) agents.set(plan.name, newcomer(plan));
   return {
     namespace: event.namespace,
     sessionId: event.sessionId,
@@ -187,10 +190,36 @@ function opened(event: Extract<SessionEvent, { type: 'session_opened' }>, time: 
     customTools: event.customTools,
     threads: new Map(),
     messages: [],
+    keys: NO_KEYS,
+    ...(event.requestDigest !== undefined && { requestDigest: event.requestDigest }),
     hasResult: false,
     seq: 0,
     time,
   };
+}
+
+function newcomer(plan: AgentPlan): OwnedAgent {
+  return {
+    plan,
+    phase: { type: 'waiting' },
+    attempts: 0,
+    restarts: 0,
+    connected: false,
+    everConnected: false,
+    waits: NO_WAITS,
+    inbox: new Inbox(plan.name),
+    runs: [],
+    exits: NO_EXITS,
+    dismissed: false,
+  };
+}
+
+/** Gives (or takes) an agent the link to another, in the order in which they joined. */
+function relink(state: OwnedSession, agent: OwnedAgent, other: string, linked: boolean): void {
+  const links = new Set(agent.plan.links);
+  if (linked) links.add(other);
+  else links.delete(other);
+  agent.plan = { ...agent.plan, links: [...state.agents.keys()].filter((name) => links.has(name)) };
 }
 
 function apply(state: OwnedSession, event: SessionEvent, time: number): void {
@@ -226,6 +255,19 @@ function apply(state: OwnedSession, event: SessionEvent, time: number): void {
       };
       return;
     }
+    case 'ttl_changed':
+      if (state.phase.type === 'running') {
+        state.phase = { ...state.phase, settings: { ...state.phase.settings, ttl: event.ttl } };
+      }
+      return;
+    case 'agent_added':
+      state.agents.set(event.plan.name, newcomer(event.plan));
+      state.groups = [...state.groups, ...event.groups];
+      for (const name of event.plan.links) {
+        const other = state.agents.get(name);
+        if (other !== undefined) relink(state, other, event.plan.name, true);
+      }
+      return;
     case 'agent_launching':
     case 'agent_started':
     case 'agent_connected':
@@ -234,6 +276,7 @@ function apply(state: OwnedSession, event: SessionEvent, time: number): void {
     case 'agent_exited':
     case 'agent_retry_due':
     case 'agent_observed':
+    case 'agent_dismissed':
     case 'wait_started':
     case 'wait_ended':
     case 'state_read': {
@@ -322,6 +365,7 @@ function applyToAgent(state: OwnedSession, agent: OwnedAgent, event: AgentEvent,
       if (startedAt !== undefined && run !== undefined && run.endedAt === undefined) {
         agent.runs[agent.runs.length - 1] = { ...run, endedAt: event.exit.time };
       }
+      agent.exits = [...agent.exits, { ...event.exit, attempt: event.attempt }].slice(-EXITS_KEPT);
       agent.connected = false;
       agent.waits = NO_WAITS;
       delete agent.secretDigest;
@@ -335,6 +379,14 @@ function applyToAgent(state: OwnedSession, agent: OwnedAgent, event: AgentEvent,
       if (agent.phase.type === 'running' || agent.phase.type === 'stopping') {
         agent.phase = { ...agent.phase, seen: event.seen };
       }
+      return;
+    case 'agent_dismissed':
+      agent.dismissed = true;
+      for (const name of agent.plan.links) {
+        const other = state.agents.get(name);
+        if (other !== undefined) relink(state, other, event.agent, false);
+      }
+      agent.plan = { ...agent.plan, links: [] };
       return;
     case 'wait_started':
       if (agent.waits === NO_WAITS) agent.waits = new Map();
@@ -384,6 +436,10 @@ function applyToThread(state: OwnedSession, thread: OwnedThread, event: ThreadEv
       };
       state.messages.push(message);
       thread.messages.push(message);
+      if (event.key !== undefined) {
+        if (state.keys === NO_KEYS) state.keys = new Map();
+        state.keys.set(`${event.sender}/${event.key}`, message.ordinal);
+      }
       for (const name of thread.participants) state.agents.get(name)?.inbox.add(message);
       return;
     }

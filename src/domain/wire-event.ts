@@ -105,6 +105,9 @@ export function wireEvent(record: RecordedFact, state: SessionState, all = false
     case 'session_stopping':
     case 'session_ended':
     case 'session_closed':
+    case 'ttl_changed':
+    case 'agent_added':
+    case 'agent_dismissed':
     case 'agent_launching':
     case 'agent_disconnected':
     case 'agent_stopping':
@@ -132,6 +135,9 @@ type AdditionalFact = Extract<
       | 'session_stopping'
       | 'session_ended'
       | 'session_closed'
+      | 'ttl_changed'
+      | 'agent_added'
+      | 'agent_dismissed'
       | 'agent_launching'
       | 'agent_disconnected'
       | 'agent_stopping'
@@ -177,6 +183,12 @@ function additionalEvent(event: AdditionalFact, stamp: { seq: number; timestamp:
       };
     case 'session_closed':
       return { type: 'session_closed', ...stamp };
+    case 'ttl_changed':
+      return { type: 'ttl_changed', ...(event.ttl !== undefined && { ttl: event.ttl }), ...stamp };
+    case 'agent_added':
+      return { type: 'agent_added', name: event.plan.name, links: [...event.plan.links], ...stamp };
+    case 'agent_dismissed':
+      return { type: 'agent_dismissed', name: event.agent, ...stamp };
     case 'agent_launching':
       return { type: 'agent_launching', name: event.agent, attempt: event.attempt, ...stamp };
     case 'agent_disconnected':

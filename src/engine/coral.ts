@@ -4,8 +4,14 @@
  */
 import type { NamespaceState } from '../domain/namespace.ts';
 import type { SessionKey, SessionState } from '../domain/state.ts';
-import type { NamespaceRequest, SessionRequest, SessionRuntimeSettings } from '../domain/wire/request.ts';
+import type {
+  GraphAgentRequest,
+  NamespaceRequest,
+  SessionRequest,
+  SessionRuntimeSettings,
+} from '../domain/wire/request.ts';
 import type { SessionIdentifier } from '../domain/wire/session.ts';
+import type { AgentDetail } from '../domain/agent-detail.ts';
 import type { JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
 import type { OutputStore } from '../ports/output.ts';
 import type { Registry } from '../ports/registry.ts';
@@ -20,12 +26,26 @@ export interface Coral {
   readonly output: OutputStore;
   now(): number;
 
-  /** Checks everything (all faults at once), writes it down and answers; launching goes on behind. */
-  open(request: SessionRequest): Promise<SessionIdentifier>;
+  /**
+   * Checks everything (all faults at once), writes it down and answers; launching goes on behind. With `key` (the
+   * caller's own name for this request) the same request asked again is answered as the first time; another request
+   * under the same key is an `idempotency_conflict`. Keys are kept as long as the session is in the archive.
+   */
+  open(request: SessionRequest, key?: string): Promise<SessionIdentifier>;
   /** Executes a deferred session. */
   execute(key: SessionKey, settings: SessionRuntimeSettings): Promise<void>;
   /** Stops every agent and resolves when they are gone; a held session ends its hold. */
   close(key: SessionKey): Promise<void>;
+  /** An agent joins a running session, in groups with others of it. */
+  addAgent(key: SessionKey, agent: GraphAgentRequest, groups: readonly (readonly string[])[]): Promise<void>;
+  /** An agent leaves for good; resolves when it is gone. */
+  dismissAgent(key: SessionKey, agent: string): Promise<void>;
+  /** Stops an agent's runtime and resolves when it is gone; its restart policy no longer applies to this attempt. */
+  stopAgent(key: SessionKey, agent: string): Promise<void>;
+  /** Moves the deadline: ms from execution; undefined: none. */
+  changeTtl(key: SessionKey, ttl: number | undefined): Promise<void>;
+  /** Why is it (not) running: everything about one agent. */
+  agent(key: SessionKey, agent: string): AgentDetail;
   /** Live sessions only; throws `unknown_session`. */
   session(key: SessionKey): SessionState;
   /** Live sessions, optionally of one namespace (throws `unknown_namespace`), oldest first. */

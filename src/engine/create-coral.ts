@@ -1,16 +1,10 @@
-/** Makes the engine: opens sessions, finds them, closes them. The runner does the rest. */
-import { sessionStream } from '../domain/event.ts';
+/** Makes the engine out of its parts, and is what the doors talk to. */
+import { agentDetail } from '../domain/agent-detail.ts';
 import type { RuntimeKind } from '../domain/definition.ts';
 import { Refusal } from '../domain/refusal.ts';
-import { resolveRoster, type Roster } from '../domain/roster.ts';
-import { foldSession, type SessionKey, type SessionState } from '../domain/state.ts';
+import type { SessionKey } from '../domain/state.ts';
 import { namespaceBase } from '../domain/view.ts';
-import {
-  SessionRuntimeSettings,
-  type NamespaceRequest,
-  type SessionRequest,
-} from '../domain/wire/request.ts';
-import type { SessionIdentifier } from '../domain/wire/session.ts';
+import type { NamespaceRequest } from '../domain/wire/request.ts';
 import type { Host } from '../ports/host.ts';
 import { JournalError, type Journal } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
@@ -23,11 +17,11 @@ import type { Coral } from './coral.ts';
 import { Credentials } from './credentials.ts';
 import { Directory } from './directory.ts';
 import { LiveFeed } from './feed.ts';
+import { Opening } from './opening.ts';
 import { Outbox } from './outbox.ts';
 import type { OutboxOptions } from './webhook-runner.ts';
 import { ParticipantOf } from './participant-of.ts';
 import { recover } from './recovery.ts';
-import { SessionRunner } from './session-runner.ts';
 import type { EngineSettings, World } from './world.ts';
 
 /** What the engine is made of. */
@@ -81,32 +75,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     );
   }
 
-  const open = async (request: SessionRequest): Promise<SessionIdentifier> => {
-    if (stopping) throw shuttingDown();
-    const settings = request.execution?.mode === 'defer' ? undefined : settingsOf(request);
-    const roster = resolveRoster(request, {
-      find: (id) => registry.find(id),
-      names: [...new Set(registry.agents().map(({ definition }) => definition.name))],
-      runtimes: new Set(parts.runtimes.keys()),
-    });
-    if (settings !== undefined) checkSettings(settings, outbox);
-    await checkRuntimes(roster, parts.runtimes);
-
-    const namespace = await directory.reserve(request.namespaceProvider);
-    const sessionId = host.uuid();
-    try {
-      if (settings !== undefined)
-        await outbox?.open(sessionId, namespaceBase(directory.namespace(namespace)), settings);
-      const runner = await begin(world, { namespace, sessionId }, request.annotations, roster, settings);
-      directory.enter(runner, true);
-      runner.start();
-    } catch (error) {
-      await outbox?.abandon(sessionId);
-      await directory.release(namespace).catch(() => {});
-      throw error;
-    }
-    return { sessionId, namespace };
-  };
+  const opening = new Opening({ world, directory, registry, outbox });
 
   const close = async (key: SessionKey): Promise<void> => {
     const runner = directory.runner(key);
@@ -123,10 +92,13 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     registry,
     output: parts.output,
     now: () => host.now(),
-    open,
+    async open(request, key) {
+      if (stopping) throw shuttingDown();
+      return opening.open(request, key);
+    },
     async execute(key, settings) {
       if (stopping) throw shuttingDown();
-      checkSettings(settings, outbox);
+      opening.checkSettings(settings);
       const runner = directory.runner(key);
       if (runner.state.phase.type === 'pending') {
         await outbox?.open(key.sessionId, namespaceBase(directory.namespace(key.namespace)), settings);
@@ -134,6 +106,29 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
       await runner.submit({ type: 'execute', settings });
     },
     close,
+    async addAgent(key, agent, groups) {
+      if (stopping) throw shuttingDown();
+      await opening.add(directory.runner(key), agent, groups);
+    },
+    async dismissAgent(key, agent) {
+      const runner = directory.runner(key);
+      await runner.submit({ type: 'dismiss_agent', agent });
+      await runner.until((state) => state.agents.get(agent)?.phase.type === 'stopped');
+    },
+    async stopAgent(key, agent) {
+      const runner = directory.runner(key);
+      await runner.submit({ type: 'stop_agent', agent, cause: 'requested' });
+      await runner.until((state) => state.agents.get(agent)?.phase.type === 'stopped');
+    },
+    async changeTtl(key, ttl) {
+      await directory.runner(key).submit({ type: 'change_ttl', ttl });
+    },
+    agent(key, name) {
+      const runner = directory.runner(key);
+      const agent = runner.state.agents.get(name);
+      if (agent === undefined) throw noSuchAgent(key, name);
+      return agentDetail(runner.state, agent, runner.progressOf(name));
+    },
     session: (key) => directory.runner(key).state,
     sessions: (namespace) => Array.from(directory.runners(namespace), (runner) => runner.state),
     createNamespace: (request: NamespaceRequest) => directory.create(request),
@@ -156,9 +151,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     authenticate: (secret) => credentials.find(secret),
     participant(key, agent) {
       const runner = directory.runner(key);
-      if (!runner.state.agents.has(agent)) {
-        throw new Refusal('agent_not_in_session', `Session ${key.sessionId} has no agent "${agent}".`);
-      }
+      if (!runner.state.agents.has(agent)) throw noSuchAgent(key, agent);
       return new ParticipantOf(runner, agent);
     },
     feed,
@@ -194,63 +187,8 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
   };
 }
 
-/** Seals the secrets, writes the session down and makes its runner. */
-async function begin(
-  world: World,
-  key: SessionKey,
-  annotations: Readonly<Record<string, string>>,
-  roster: Roster,
-  settings: SessionRuntimeSettings | undefined,
-): Promise<SessionRunner> {
-  const stream = sessionStream(key.sessionId);
-  const hasSecrets = Object.keys(roster.sealed).length > 0;
-  if (hasSecrets) await world.vault.seal(stream, roster.sealed);
-  try {
-    const records = await world.journal.append({
-      stream,
-      expectedSeq: 0,
-      time: world.host.now(),
-      events: [
-        {
-          type: 'session_opened',
-          ...key,
-          annotations,
-          agents: roster.agents,
-          groups: roster.groups,
-          customTools: roster.customTools,
-        },
-        ...(settings === undefined ? [] : [{ type: 'session_executed' as const, settings }]),
-      ],
-      header: { kind: 'session', id: key.sessionId, namespace: key.namespace, annotations },
-    });
-    const runner = new SessionRunner(world, foldSession(records) as SessionState);
-    world.feed.publish(stream, records);
-    return runner;
-  } catch (error) {
-    if (hasSecrets) await world.vault.erase(stream);
-    throw error;
-  }
-}
-
-function settingsOf(request: SessionRequest): SessionRuntimeSettings {
-  const given = request.execution?.mode === 'immediate' ? request.execution.runtimeSettings : undefined;
-  return given ?? SessionRuntimeSettings.parse({});
-}
-
-function checkSettings(settings: SessionRuntimeSettings, outbox: Outbox | undefined): void {
-  const { sessionEnd, events } = settings.webhooks;
-  if (outbox === undefined && (sessionEnd != null || events != null)) {
-    throw new Refusal('not_supported', "This server sends no webhooks; follow the session's events instead.");
-  }
-}
-
-/** An engine that cannot be reached is told now, not when the first launch fails. */
-async function checkRuntimes(roster: Roster, runtimes: ReadonlyMap<RuntimeKind, Runtime>): Promise<void> {
-  for (const kind of new Set(roster.agents.map((agent) => agent.runtime.kind))) {
-    const sentence = await runtimes.get(kind)?.unavailable();
-    if (sentence !== undefined)
-      throw new Refusal(kind === 'docker' ? 'docker_unavailable' : 'not_supported', sentence);
-  }
+function noSuchAgent(key: SessionKey, name: string): Refusal {
+  return new Refusal('agent_not_in_session', `Session ${key.sessionId} has no agent "${name}".`);
 }
 
 function shuttingDown(): Refusal {

@@ -1,6 +1,7 @@
 /** The participant behind one attempt's secret, or (without a digest) behind an agent's name for the puppet API. */
 import type { SessionEvent } from '../domain/event.ts';
 import type { AgentPlan, CustomToolPlan } from '../domain/graph.ts';
+import { sentBefore } from '../domain/messaging.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { SessionKey, SessionState } from '../domain/state.ts';
 import { stateMarkdown } from '../domain/state-markdown.ts';
@@ -75,7 +76,12 @@ export class ParticipantOf implements Participant {
     await this.runner.submit({ type: 'remove_participant', by: this.agent, threadId, name });
   }
 
-  async sendMessage(threadId: string, text: string, mentions: readonly string[]): Promise<Message> {
+  async sendMessage(
+    threadId: string,
+    text: string,
+    mentions: readonly string[],
+    key?: string,
+  ): Promise<Message> {
     const messageId = this.runner.world.host.uuid();
     const [record] = await this.runner.submit({
       type: 'send_message',
@@ -84,7 +90,12 @@ export class ParticipantOf implements Participant {
       messageId,
       text,
       mentions,
+      ...(key !== undefined && { key }),
     });
+    if (record === undefined && key !== undefined) {
+      const before = sentBefore(this.runner.state, this.agent, key);
+      if (before !== undefined) return messageView(before);
+    }
     const event = record?.event as Extract<SessionEvent, { type: 'message_sent' }>;
     return messageView({ ...event, id: messageId, time: record?.time ?? 0 });
   }

@@ -58,7 +58,8 @@ export interface Participant {
   closeThread(threadId: string, summary: string): Promise<void>;
   addParticipant(threadId: string, name: string): Promise<void>;
   removeParticipant(threadId: string, name: string): Promise<void>;
-  sendMessage(threadId: string, text: string, mentions: readonly string[]): Promise<Message>;
+  /** `key`: the sender's own name for this message. Sent twice with it, it is one message. */
+  sendMessage(threadId: string, text: string, mentions: readonly string[], key?: string): Promise<Message>;
   /** `value` is undefined when the time was up. Rejects with `unknown_message` for an unknown cursor. */
   wait(request: WaitRequest): Promise<Delivery<Message | undefined>>;
   /** The text of `coral://state`; settling it hands over everything it shows but messages that mention the reader. */

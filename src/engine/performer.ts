@@ -25,6 +25,8 @@ interface Task {
 export class Performer {
   private readonly tasks = new Map<string, Task>();
   private detached = false;
+  /** What the runtime last said of an agent's launch. */
+  readonly progress = new Map<string, string>();
 
   constructor(private readonly runner: SessionRunner) {}
 
@@ -226,6 +228,7 @@ export class Performer {
       visible: (seen) => void runner.report({ type: 'report_observed', agent, attempt, seen }),
       noted: (fact) => {
         if (fact.type === 'progress') {
+          this.progress.set(agent, fact.text);
           runner.world.output.append(runner.state.sessionId, {
             agent,
             attempt,

@@ -142,6 +142,11 @@ export class SessionRunner {
     this.performer.detach();
   }
 
+  /** What its runtime last said about an agent's launch. */
+  progressOf(agent: string): string | undefined {
+    return this.performer.progress.get(agent);
+  }
+
   tags(more?: { agent?: string; error?: unknown }): Record<string, unknown> {
     const { error, ...rest } = more ?? {};
     return {

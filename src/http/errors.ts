@@ -31,6 +31,7 @@ const STATUS: Readonly<Record<RefusalCode, number>> = {
   unknown_team: 404,
   stale: 409,
   conflict: 409,
+  idempotency_conflict: 409,
   limit_exceeded: 400,
   docker_unavailable: 503,
   storage_full: 507,

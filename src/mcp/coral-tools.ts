@@ -124,10 +124,13 @@ export function createCoralTools(defaultWaitMs: number): CoralTools {
         mentions: names(
           'The names of the participants this message is for; an empty list when it is for nobody in particular.',
         ),
+        idempotencyKey: optionalText(
+          'Leave this out in general. A name of your own for this message: sent again with it, it is not sent twice.',
+        ),
       }),
-      run: async ({ threadId, content, mentions }, { participant }) => ({
+      run: async ({ threadId, content, mentions, idempotencyKey }, { participant }) => ({
         status: 'Message sent successfully',
-        message: await participant.sendMessage(threadId, content, mentions),
+        message: await participant.sendMessage(threadId, content, mentions, idempotencyKey),
       }),
     }),
     defineTool({

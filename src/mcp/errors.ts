@@ -36,6 +36,7 @@ const ADVICE: Readonly<Record<RefusalCode, Advice>> = {
   unknown_delivery: NONE,
   stale: STOP,
   conflict: { advice: 'Try again.' },
+  idempotency_conflict: NONE,
   limit_exceeded: NONE,
   docker_unavailable: NONE,
   storage_full: LATER,

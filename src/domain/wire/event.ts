@@ -106,6 +106,13 @@ const additional = [
   }),
   z.object({ type: z.literal('session_ended'), cause, heldUntil: Time.optional(), ...stamp }),
   z.object({ type: z.literal('session_closed'), ...stamp }),
+  z.object({
+    type: z.literal('ttl_changed'),
+    ttl: z.number().optional().describe('ms from execution; absent: none.'),
+    ...stamp,
+  }),
+  z.object({ type: z.literal('agent_added'), name: z.string(), links: z.array(z.string()), ...stamp }),
+  z.object({ type: z.literal('agent_dismissed'), name: z.string(), ...stamp }),
   z.object({ type: z.literal('agent_launching'), name: z.string(), attempt, ...stamp }),
   z.object({ type: z.literal('agent_disconnected'), name: z.string(), ...stamp }),
   z.object({
