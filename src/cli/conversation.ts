@@ -99,6 +99,10 @@ export class Conversation {
             colors.yellow(event.seen ? 'can be seen again' : 'cannot be seen for now'),
           ),
         ];
+      case 'agent_added':
+        return [this.row(event, event.name, 'joined the session')];
+      case 'agent_dismissed':
+        return [this.row(event, event.name, 'was dismissed')];
       case 'session_stopping': {
         const reason = event.reason === undefined ? '' : `: ${oneLine(event.reason)}`;
         return event.cause === 'agents_exited'
@@ -108,6 +112,7 @@ export class Conversation {
       case 'session_ended':
       case 'session_closed':
       case 'session_executed':
+      case 'ttl_changed':
       case 'agent_launching':
       case 'agent_connected':
       case 'agent_disconnected':

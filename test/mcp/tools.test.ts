@@ -39,7 +39,10 @@ describe('the list of tools', () => {
       coral_close_thread: both('threadId', 'summary'),
       coral_add_participant: both('threadId', 'participantName'),
       coral_remove_participant: both('threadId', 'participantName'),
-      coral_send_message: both('threadId', 'content', 'mentions'),
+      coral_send_message: {
+        all: ['threadId', 'content', 'mentions', 'idempotencyKey'],
+        required: ['threadId', 'content', 'mentions'],
+      },
       coral_wait_for_message: { all: wait, required: [] },
       coral_wait_for_mention: { all: wait, required: [] },
       coral_wait_for_agent: { all: ['agentName', ...wait], required: ['agentName'] },
