@@ -10,7 +10,7 @@ import type { RuntimeKind } from './domain/definition.ts';
 import type { Coral } from './engine/coral.ts';
 import { createCoral } from './engine/create-coral.ts';
 import { createHost } from './host.ts';
-import { hostGuard } from './http/host-guard.ts';
+import { hostGuard, isLoopback } from './http/host-guard.ts';
 import { listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
 import { openMemoryJournal } from './journal/memory.ts';
@@ -18,6 +18,9 @@ import { openSqliteJournal } from './journal/sqlite.ts';
 import { openMemoryVault } from './journal/vault-memory.ts';
 import { openSqliteVault } from './journal/vault.ts';
 import { createMcpDoor } from './mcp/door.ts';
+import { CustomTools } from './outbound/custom-tools.ts';
+import { createSender } from './outbound/http-sender.ts';
+import { signBody, signDelivery } from './outbound/signature.ts';
 import { openFileOutput } from './output/files.ts';
 import { openMemoryOutput } from './output/memory.ts';
 import { VERSION } from './package-root.ts';
@@ -109,6 +112,17 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       await Promise.all([...runtimes.values()].map((runtime) => runtime.close()));
     });
 
+    const sender = createSender({
+      allowLoopback: isLoopback(config.network.bindAddress),
+      allow: config.network.outboundAllow,
+    });
+    acquired('outgoing connections', () => sender.close());
+    const webhookSecret = config.network.webhookSecret ?? secrets.webhookSecret;
+    const customTools = new CustomTools({
+      sender,
+      secret: config.network.customToolSecret ?? secrets.customToolSecret,
+    });
+
     let port = 0;
     const coral = await createCoral({
       host,
@@ -123,6 +137,11 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         stateMessageLimit: config.session.stateMessageLimit,
       },
       log,
+      webhooks: {
+        sender,
+        sign: (body) => signBody(webhookSecret, body),
+        signDelivery: (id, time, body) => signDelivery(webhookSecret, id, time, body),
+      },
       agentPort: () => port,
     });
     // For a start that fails later. Otherwise sessions end first, while agents can still say goodbye: see below.
@@ -139,6 +158,13 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       idleMs: config.limits.mcpIdleTimeout,
       bodyLimit: config.limits.bodySize,
       allowHost: (request) => guard.check(request)?.message,
+      customTools: {
+        call: async ({ key, agent, customTools: tools }, name, args, signal) => {
+          const tool = tools[name];
+          if (tool === undefined) return { isError: true, text: `There is no tool "${name}".` };
+          return customTools.call({ key, agent, name, tool, args, signal });
+        },
+      },
     });
     acquired('the MCP door', () => door.close());
 

@@ -24,6 +24,11 @@ const network = z.object({
   allowAnyHost: bool().default(false),
   webhookSecret: text({ secret: true }).optional(),
   customToolSecret: text({ secret: true }).optional(),
+  /**
+   * Where webhooks and custom tools may be called besides public addresses: addresses, CIDR ranges, host names or
+   * `*.example.com`. Loopback may be called when the server itself is bound to loopback.
+   */
+  outboundAllow: texts().default([]),
 });
 
 const docker = z.object({

@@ -1,7 +1,7 @@
 /** Drives any agent of a session over HTTP, and reads along as it. Source: docs/wire.md, "Puppet". */
 import { z } from 'zod';
 import { Message, Thread } from '../domain/wire/session.ts';
-import { Empty, errors, SessionParams, WRITES } from './schemas.ts';
+import { Empty, errors, IdempotencyKey, SessionParams, WRITES } from './schemas.ts';
 import type { App, Door } from './server.ts';
 
 const tags = ['puppet'];
@@ -57,17 +57,18 @@ export function puppetRoutes(app: App, { coral, streams }: Door): void {
       tags,
       summary: 'Send a message as an agent',
       params,
+      headers: IdempotencyKey,
       body: z.object({ threadId, content: z.string(), mentions: z.array(z.string()).default([]) }),
       response: {
         200: z.object({ status: z.literal('Message sent successfully'), message: Message }),
-        ...errors(...WRITES, 404),
+        ...errors(...WRITES, 404, 409),
       },
     },
-    handler: async ({ params, body }) => ({
+    handler: async ({ params, body, headers }) => ({
       status: 'Message sent successfully' as const,
       message: await coral
         .participant(params, params.agent)
-        .sendMessage(body.threadId, body.content, body.mentions),
+        .sendMessage(body.threadId, body.content, body.mentions, headers['idempotency-key']),
     }),
   });
 

@@ -22,6 +22,7 @@ const SENTENCES = {
   400: 'The request does not fit; `issues` names every fault',
   401: 'No key, or one that is not known',
   404: 'There is no such thing',
+  409: 'Something else is in the way: a name that is taken, or a key that was used for something else',
   413: 'The body is too large',
   503: 'Cannot be done for now; try again later',
   507: 'The disk is full; nothing new is taken',
@@ -35,6 +36,14 @@ export function errors(...statuses: readonly (keyof typeof SENTENCES)[]): Record
 
 /** What every route may answer whose request is written down. */
 export const WRITES = [400, 413, 503, 507] as const;
+
+/**
+ * The caller's own name for a request. Asked again with it, the same request is answered as the first time; another
+ * request under it is 409.
+ */
+export const IdempotencyKey = z.looseObject({
+  'idempotency-key': z.string().min(1).max(255).optional().describe('Your own name for this request'),
+});
 
 /** An event stream, for the schema of its route. */
 export const EventStream = z.string().describe('text/event-stream');

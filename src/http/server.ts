@@ -22,6 +22,7 @@ import { managerRoutes } from './manager-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { puppetRoutes } from './puppet-routes.ts';
 import { registryRoutes } from './registry-routes.ts';
+import { sessionChangeRoutes } from './session-change-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { OpenStreams, SSE_DEFAULTS, type SseOptions } from './sse.ts';
 import { streamRoutes } from './stream-routes.ts';
@@ -142,6 +143,7 @@ export function createHttpServer(options: HttpServerOptions): App {
     healthRoutes(typed, door);
     authRoutes(typed, auth);
     sessionRoutes(typed, door);
+    sessionChangeRoutes(typed, door);
     namespaceRoutes(typed, door);
     streamRoutes(typed, door);
     managerRoutes(typed, door);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { sessionBase, sessionExtended } from '../domain/view.ts';
 import { SessionRequest, SessionRuntimeSettings } from '../domain/wire/request.ts';
 import { SessionIdentifier, SessionStateBase, SessionStateExtended } from '../domain/wire/session.ts';
-import { Empty, errors, SessionParams, WRITES } from './schemas.ts';
+import { Empty, errors, IdempotencyKey, SessionParams, WRITES } from './schemas.ts';
 import type { App, Door } from './server.ts';
 
 const tags = ['sessions'];
@@ -17,10 +17,11 @@ export function sessionRoutes(app: App, { coral }: Door): void {
       tags,
       summary: 'Open a session',
       description: 'Answers before the agents run. A deferred session waits to be executed.',
+      headers: IdempotencyKey,
       body: SessionRequest,
-      response: { 200: SessionIdentifier, ...errors(...WRITES, 404) },
+      response: { 200: SessionIdentifier, ...errors(...WRITES, 404, 409) },
     },
-    handler: (request) => coral.open(request.body),
+    handler: (request) => coral.open(request.body, request.headers['idempotency-key']),
   });
 
   app.route({
