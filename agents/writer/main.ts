@@ -9,7 +9,7 @@ import { run } from 'coral/agent';
 import type { Agent } from 'coral/agent';
 import { Colleague } from '../shared/colleague.ts';
 import type { WhenAnswer } from '../shared/facts.ts';
-import { count, plural } from '../shared/words.ts';
+import { plural } from '../shared/words.ts';
 import { mainLanguage, report } from './report.ts';
 
 /** How long the others may take to leave once they have said goodbye, ms. */
@@ -51,6 +51,7 @@ async function write(agent: Agent, team: Colleague): Promise<void> {
   for (let waited = 0; waited < LEAVING && !(await team.haveLeft(team.others)); waited += 50) await sleep(50);
 
   await agent.closeSession('The report is written.', {
+    summary: `${plural(survey.files, 'file')}, ${plural(survey.lines, 'line')}, ${plural(analysis.todoCount, 'open TODO')}`,
     report: output,
     root: survey.root,
     files: survey.files,
@@ -62,7 +63,6 @@ async function write(agent: Agent, team: Colleague): Promise<void> {
     openTodos: analysis.todoCount,
     commits: history.commits ?? null,
     lastCommit: history.last ?? null,
-    summary: `${count(survey.files)} files, ${plural(survey.lines, 'line')}, ${plural(analysis.todoCount, 'open TODO')}`,
   });
 }
 

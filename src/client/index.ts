@@ -3,7 +3,7 @@
  *
  *     import { CoralClient } from 'coral/client';
  *     const coral = new CoralClient({ url: 'http://127.0.0.1:5555', key: process.env.CORAL_KEY });
- *     const session = await coral.teams.run('repo-report', { inputs: { path: '/work', output: '/tmp/report.md' } });
+ *     const session = await coral.teams.run('repo-report', { directory: process.cwd() });
  *     for await (const event of coral.events(session)) console.log(event.type);
  *     console.log((await coral.finished(session)).result);
  */
@@ -14,6 +14,7 @@ export type { CoralIssue } from './errors.ts';
 export type { Archive, Namespaces, Registry, Sessions, Teams } from './resources.ts';
 export type * from './types.ts';
 export type { LogEvent, LogTag, ManagerEvent, WireEvent } from '../domain/wire/event.ts';
+export type { RegistryAgentSource, RegistryAgentView, TeamView } from '../domain/wire/registry.ts';
 export type { SessionRequestInput } from '../domain/wire/request.ts';
 export type {
   AgentState,

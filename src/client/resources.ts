@@ -1,5 +1,6 @@
 /** The server's resources, one class each. Source: docs/wire.md. */
 import type { WireEvent } from '../domain/wire/event.ts';
+import type { RegistryAgentSource, RegistryAgentView, TeamView } from '../domain/wire/registry.ts';
 import type { SessionRequestInput } from '../domain/wire/request.ts';
 import type {
   NamespaceStateBase,
@@ -17,11 +18,8 @@ import type {
   LogLine,
   LogQuery,
   NamespaceRequestInput,
-  RegistryEntry,
-  RegistrySource,
   SessionRuntimeSettingsInput,
   TeamRunOptions,
-  TeamView,
 } from './types.ts';
 
 /** Events and lines taken from the archive at once. */
@@ -123,12 +121,12 @@ export class Namespaces {
 export class Registry {
   constructor(private readonly http: Http) {}
 
-  async sources(options: Cancellable = {}): Promise<RegistrySource[]> {
+  async sources(options: Cancellable = {}): Promise<RegistryAgentSource[]> {
     return await this.http.json('GET', '/api/v1/registry', options);
   }
 
   /** One local agent. */
-  async agent(name: string, version: string, options: Cancellable = {}): Promise<RegistryEntry> {
+  async agent(name: string, version: string, options: Cancellable = {}): Promise<RegistryAgentView> {
     const path = `/api/v1/registry/local/${encodeURIComponent(name)}/${encodeURIComponent(version)}`;
     return await this.http.json('GET', path, options);
   }

@@ -24,39 +24,15 @@ export interface NamespaceRequestInput {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** A place that agents come from, with the names and versions it has. */
-export interface RegistrySource {
-  readonly identifier: { readonly type: string };
-  readonly timestamp: string;
-  readonly name: string;
-  readonly agents: readonly { readonly name: string; readonly versions: readonly string[] }[];
-}
-
-/** One agent of the registry, as its definition says. */
-export interface RegistryEntry {
-  readonly registryAgent: Readonly<Record<string, unknown>>;
-  readonly restrictions: readonly unknown[];
-}
-
-/** A team that can be run. */
-export interface TeamView {
-  readonly name: string;
-  readonly description: string;
-  readonly inputs: Readonly<Record<string, { readonly description: string; readonly default?: string }>>;
-  /** Their names in the session. */
-  readonly agents: readonly string[];
-  /** On the server's disk. */
-  readonly file: string;
-}
-
 /** What a run of a team is given. */
 export interface TeamRunOptions extends Cancellable {
-  /** A path among them must be absolute. */
   readonly inputs?: Readonly<Record<string, string | number | boolean>>;
   readonly annotations?: Readonly<Record<string, string>>;
   /** Default: at once, as the team's file says. */
   readonly execution?: SessionRequestInput['execution'];
   readonly namespace?: string;
+  /** Absolute: where relative inputs of type `path` start. Without it they are refused. */
+  readonly directory?: string;
 }
 
 /** Which sessions of the archive. */

@@ -134,7 +134,14 @@ export const RegistryAgentView = z.object({
 export const TeamView = z.object({
   name: z.string(),
   description: z.string(),
-  inputs: z.record(z.string(), z.object({ description: z.string(), default: z.string().optional() })),
+  inputs: z.record(
+    z.string(),
+    z.object({
+      description: z.string(),
+      default: z.string().optional(),
+      type: z.literal('path').optional().describe('Absolute, or relative to the `directory` of a run.'),
+    }),
+  ),
   agents: z.array(z.string()),
   file: z.string(),
 });
