@@ -3,7 +3,6 @@
  * knows more than its neighbours.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processEnvironment, type Config } from './config.ts';
 import type { RuntimeKind } from './domain/definition.ts';
@@ -107,7 +106,12 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     const registry = await openConfiguredRegistry(config, (fault) => warnOf(fault, log));
     acquired('the registry', () => registry.close());
 
-    const runtimes = runtimesFor(config, { instance: state.instance, host, environment });
+    const runtimes = runtimesFor(config, {
+      instance: state.instance,
+      folder: join(state.path, 'options'),
+      host,
+      environment,
+    });
     acquired('the runtimes', async () => {
       await Promise.all([...runtimes.values()].map((runtime) => runtime.close()));
     });
@@ -181,7 +185,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     acquired('the HTTP server', () => http.close());
     const at = await listen(http, config.network);
     port = at.port;
-    const url = `http://${reachable(at.address)}:${port}`;
+    const url = `http://${dialled(at.address)}:${port}`;
     state.lock.announce(url);
 
     let closing: Promise<void> | undefined;
@@ -206,27 +210,28 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 
 interface RuntimeParts {
   readonly instance: string;
+  /** Where option files are written. */
+  readonly folder: string;
   readonly host: Host;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 function runtimesFor(config: Config, parts: RuntimeParts): ReadonlyMap<RuntimeKind, Runtime> {
-  const { instance, host, environment } = parts;
+  const { instance, host, environment, folder } = parts;
   const now = (): number => host.now();
+  const common = { instance, now, temporaryFolder: folder, address: dialled(config.network.bindAddress) };
   const runtimes = [
     executableRuntime({
-      instance,
+      ...common,
       environment,
-      now,
-      temporaryFolder: tmpdir(),
       debugEnvironment: config.debug.additionalExecutableEnvironment,
     }),
-    functionRuntime({ instance, now, temporaryFolder: tmpdir() }),
+    functionRuntime(common),
     scriptedRuntime({ host }),
   ];
   return new Map(
     runtimes.map((runtime) => {
-      const optionFolder = join(tmpdir(), `coral-manual-${instance}-${runtime.kind}`);
+      const optionFolder = join(folder, `manual-${runtime.kind}`);
       return [runtime.kind, withManual(runtime, { now, optionFolder })];
     }),
   );
@@ -284,7 +289,8 @@ function sameText(a: string, b: string): boolean {
 }
 
 /** What somebody on this machine dials to reach a listening address. */
-function reachable(address: string): string {
-  if (address === '0.0.0.0' || address === '::') return '127.0.0.1';
+function dialled(address: string): string {
+  // `localhost` may resolve to ::1 where nobody listens.
+  if (['0.0.0.0', '::', 'localhost'].includes(address)) return '127.0.0.1';
   return address.includes(':') ? `[${address}]` : address;
 }

@@ -55,7 +55,7 @@ async function events(
       if (options.json === true) terminal.line(JSON.stringify(event));
       else conversation.lines(event).forEach(terminal.line);
     };
-    const query = { after: options.after, all: true };
+    const query = { after: options.after, all: true, signal: terminal.gone };
     const { client } = server;
     const all = options.follow === true ? client.events(key, query) : client.archive.events(key, query);
     for await (const event of all) show(event);

@@ -56,7 +56,8 @@ async function logs(invocation: Invocation, word: string | undefined, options: L
       else terminal.line(conversation.output(line));
     };
 
-    const filter = options.agent === undefined ? {} : { agent: options.agent };
+    const { gone: signal } = terminal;
+    const filter = options.agent === undefined ? { signal } : { agent: options.agent, signal };
     let last = 0;
     const past: LogLine[] = [];
     for await (const line of client.archive.logs(key, filter)) {

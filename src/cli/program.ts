@@ -29,11 +29,6 @@ export interface Invocation {
 /** Runs one command line and resolves with its exit code; never rejects. */
 export async function main(argv: readonly string[]): Promise<number> {
   const terminal = processTerminal();
-  // A reader that has seen enough (`coral events | head`) is no fault.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.ok);
-    throw error;
-  });
   if (process.platform === 'win32') {
     terminal.note('Coral runs on Linux and macOS; on Windows, run it inside of WSL 2.');
     return EXIT.failed;
@@ -102,7 +97,9 @@ function takeSettings(argv: readonly string[]): { settings: Setting[]; rest: str
 }
 
 /** Says what went wrong, once and in a sentence, and how the process ends. */
-function explain(error: unknown, { note, noteColors }: Terminal): number {
+function explain(error: unknown, { note, noteColors, gone }: Terminal): number {
+  // Whoever read has seen enough: no fault.
+  if (gone.aborted) return EXIT.ok;
   // Commander has told already; asking for help or the version is no fault.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.badInput;
   if (error instanceof CommandError) {

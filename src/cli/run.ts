@@ -19,6 +19,7 @@ import {
 import { onSignals } from './signals.ts';
 import { collectPair, compileTeam } from './team.ts';
 import type { Terminal } from './terminal.ts';
+import { harmless } from './text.ts';
 
 /** The options of `coral run`, as given. */
 export interface RunOptions extends ConfigOptions, JsonOption {
@@ -247,7 +248,8 @@ function viewOf(terminal: Terminal, options: RunOptions): RunView {
       const text =
         typeof outcome.result === 'string' ? outcome.result : JSON.stringify(outcome.result, null, 2);
       tell('');
-      line(text.trimEnd());
+      // On a terminal nothing an agent says is obeyed; a pipe gets it as it is.
+      line(width === undefined ? text.trimEnd() : harmless(text.trimEnd()));
     },
     note: (text) => note(noteColors.yellow(text)),
   };

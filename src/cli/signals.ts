@@ -25,8 +25,11 @@ export function onSignals(handlers: SignalHandlers): () => void {
   const onTerminate = on('SIGTERM');
   process.on('SIGINT', onInterrupt);
   process.on('SIGTERM', onTerminate);
+  // The terminal was closed: as good a reason to end in good order.
+  process.on('SIGHUP', onTerminate);
   return () => {
     process.off('SIGINT', onInterrupt);
     process.off('SIGTERM', onTerminate);
+    process.off('SIGHUP', onTerminate);
   };
 }

@@ -16,6 +16,8 @@ export interface Terminal {
   readonly noteColors: Colors;
   /** Columns of standard output; undefined when that is no terminal. */
   readonly width: number | undefined;
+  /** Aborts when nobody reads standard output any more (`coral logs -f | head`). */
+  readonly gone: AbortSignal;
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
@@ -25,8 +27,16 @@ export function processTerminal(): Terminal {
   const environment = processEnvironment();
   const forced = Boolean(environment['FORCE_COLOR']);
   const coloured = (stream: NodeJS.WriteStream): boolean => pc.isColorSupported && (stream.isTTY || forced);
+  const gone = new AbortController();
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    gone.abort();
+  });
   return {
-    line: (text) => void process.stdout.write(`${text}\n`),
+    line: (text) => {
+      if (!gone.signal.aborted) process.stdout.write(`${text}\n`);
+    },
+    gone: gone.signal,
     note: (text) => void process.stderr.write(`${text}\n`),
     colors: pc.createColors(coloured(process.stdout)),
     noteColors: pc.createColors(coloured(process.stderr)),

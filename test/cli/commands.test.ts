@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CONFIG, definition, Project } from '../support/coral-process.ts';
+import { CONFIG, definition, Project, PROGRAM } from '../support/coral-process.ts';
 
 let project: Project;
 beforeAll(async () => {
@@ -91,6 +93,22 @@ describe('on an archived session, without a server that runs', () => {
     expect(err).toMatch(/No server holds/);
     expect(code).toBe(2);
   });
+
+  it.each(['events', 'export', 'events -f', 'logs -f', 'run short --logs'])(
+    '%s ends well when nobody reads on',
+    async (command) => {
+      const script = `{ "$0" "$1" ${command}; echo "code $?" >&2; } | true`;
+      const child = spawn('sh', ['-c', script, process.execPath, PROGRAM], {
+        cwd: project.folder,
+        env: { PATH: process.env['PATH'], HOME: project.folder },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let err = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+      await once(child, 'close');
+      expect(err).toBe('code 0\n');
+    },
+  );
 
   it('leaves no server behind', () => {
     expect(existsSync(join(project.folder, '.coral', 'lock'))).toBe(false);

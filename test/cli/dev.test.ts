@@ -21,13 +21,14 @@ describe('coral dev', () => {
     const agent = spawn('sh', ['-c', `${exports}\nexec python3 -u main.py`], {
       cwd: join(project.folder, 'agents', 'words'),
       env: { PATH: process.env['PATH'] },
-      stdio: 'inherit',
+      stdio: 'ignore',
     });
+    const closed = once(agent, 'close');
     const { code, err } = await dev.finished();
     expect(err).toMatch(/words +#question @asker That question has 2 words\./);
     expect(code).toBe(0);
     agent.kill('SIGKILL');
-    await once(agent, 'close');
+    await closed;
   });
 
   it('prints the options of the agent just as it would get them', async () => {

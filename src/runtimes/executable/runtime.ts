@@ -37,6 +37,8 @@ export interface ExecutableRuntimeOptions {
   readonly now: () => number;
   /** Where option files are written, in a folder named after the instance. Absolute. */
   readonly temporaryFolder: string;
+  /** The host under which agents reach the server. Default: `127.0.0.1`. */
+  readonly address?: string;
   /** The operator's additional variables for every agent; all but CORAL_* win over the agent's own. */
   readonly debugEnvironment?: Readonly<Record<string, string>>;
   /** Output beyond this is dropped and counted. Default: 4 MiB/s, 16 MiB at once. */
@@ -164,7 +166,7 @@ class ExecutableRuntime implements Runtime {
   }
 
   addressOf(port: number): string {
-    return `127.0.0.1:${port}`;
+    return `${this.options.address ?? '127.0.0.1'}:${port}`;
   }
 
   async close(): Promise<void> {

@@ -23,6 +23,8 @@ export interface FunctionRuntimeOptions {
   readonly now: () => number;
   /** Where option files are written, in a folder named after the instance. Absolute. */
   readonly temporaryFolder: string;
+  /** The host under which agents reach the server. Default: `127.0.0.1`. */
+  readonly address?: string;
 }
 
 /** A runtime for functions inside this process. They end with it. */
@@ -92,7 +94,7 @@ class FunctionRuntime implements Runtime {
   }
 
   addressOf(port: number): string {
-    return `127.0.0.1:${port}`;
+    return `${this.options.address ?? '127.0.0.1'}:${port}`;
   }
 
   /** Asks what still runs to end, and does not wait: nothing of it outlives the process anyway. */
