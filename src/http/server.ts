@@ -25,8 +25,11 @@ import { registryRoutes } from './registry-routes.ts';
 import { sessionChangeRoutes } from './session-change-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { OpenStreams, SSE_DEFAULTS, type SseOptions } from './sse.ts';
+import { Sockets } from './sockets.ts';
+import { SOCKET_DEFAULTS, type SocketOptions } from './socket-peer.ts';
 import { streamRoutes } from './stream-routes.ts';
 import { teamRoutes } from './team-routes.ts';
+import { wantsWebsocket, withoutUpgrade } from './upgrades.ts';
 import { validatorCompiler } from './validation.ts';
 
 /** Fastify with zod as the source of its types. */
@@ -59,6 +62,7 @@ export interface HttpServerOptions {
   readonly log: Log;
   readonly version: string;
   readonly sse?: Partial<SseOptions>;
+  readonly sockets?: Partial<SocketOptions>;
 }
 
 /** What the groups of routes share. */
@@ -89,6 +93,15 @@ export function createHttpServer(options: HttpServerOptions): App {
   // Connections that nothing was asked on yet (browsers open some ahead) do not count as idle for a closing server.
   const unused = new Set<Socket>();
   let closing = false;
+  const auth = createAuth(options.authKeys, () => coral.now(), options.cookieSecret);
+  const guard = hostGuard(config);
+  const sockets = new Sockets({
+    coral,
+    auth,
+    guard,
+    log,
+    options: { ...SOCKET_DEFAULTS, ...options.sockets },
+  });
   const app = Fastify({
     // Errors are logged by us, once; addresses may hold secrets and are never logged.
     logger: false,
@@ -108,6 +121,11 @@ export function createHttpServer(options: HttpServerOptions): App {
         unused.add(socket);
         socket.once('close', () => unused.delete(socket));
       });
+      server.on('upgrade', (request, socket: Socket, head) => {
+        unused.delete(socket);
+        if (wantsWebsocket(request)) sockets.upgrade(request, socket, head);
+        else withoutUpgrade(server, request, socket, head);
+      });
       return server;
     },
     clientErrorHandler: refuseUnreadable,
@@ -121,8 +139,7 @@ export function createHttpServer(options: HttpServerOptions): App {
   readBodies(app);
   void app.register(cookie);
 
-  const auth = createAuth(options.authKeys, () => coral.now(), options.cookieSecret);
-  checks(app, { auth, guard: hostGuard(config), allowAnyHost: config.allowAnyHost, log });
+  checks(app, { auth, guard, allowAnyHost: config.allowAnyHost, log });
 
   const door: Door = {
     coral,
@@ -133,7 +150,7 @@ export function createHttpServer(options: HttpServerOptions): App {
     sse: { ...SSE_DEFAULTS, ...options.sse },
   };
   app.addHook('preClose', async () => {
-    await door.streams.close();
+    await Promise.all([door.streams.close(), sockets.close()]);
     closing = true;
     for (const socket of unused) socket.destroy();
   });
