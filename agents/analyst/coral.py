@@ -12,6 +12,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+import uuid
 
 PROTOCOL = "2025-06-18"
 # A server holds a wait for up to 55 s.
@@ -50,7 +51,16 @@ class Agent:
         return self.tool("coral_create_thread", threadName=name, participantNames=participants)["thread"]
 
     def send(self, thread_id, text, mentions=()):
-        return self.tool("coral_send_message", threadId=thread_id, content=text, mentions=list(mentions))["message"]
+        # With a key of its own a message arrives once, however often it has to be sent.
+        result = self.tool(
+            "coral_send_message",
+            again=True,
+            threadId=thread_id,
+            content=text,
+            mentions=list(mentions),
+            idempotencyKey=str(uuid.uuid4()),
+        )
+        return result["message"]
 
     def wait_for_mention(self, timeout_ms=LONGEST_WAIT_MS):
         """The oldest message that mentions this agent and was not handed over yet; None when the time is up."""

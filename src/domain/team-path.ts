@@ -1,6 +1,7 @@
 /** Paths as inputs of a team: plain POSIX text, nothing is looked up on a disk. Source: docs/wire.md, "Team files". */
 import { plainly } from './team-interpolate.ts';
 
+/** Whether the text is a path that begins at the root. */
 export function isAbsolutePath(text: string): boolean {
   return plainly(text).startsWith('/');
 }

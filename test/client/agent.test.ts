@@ -189,14 +189,26 @@ describe('when the line breaks', () => {
     expect(await bob.waitForMessage()).toMatchObject({ text: 'three' });
   });
 
-  test('a message that may have arrived is not sent a second time', async () => {
+  test.each(['cut_before_answer', 'cut_after_hand_over'] as const)(
+    'a message is sent until it is known to have arrived, and arrives once (%s)',
+    async (what) => {
+      const ada = await agent('ada');
+      const thread = await ada.createThread('t', []);
+      server.trouble.push({ tool: 'coral_send_message', what });
+      const sent = await ada.send(thread.id, 'once');
+      expect(server.messages).toEqual([sent]);
+      await ada.send(thread.id, 'once');
+      expect(server.messages).toHaveLength(2);
+    },
+  );
+
+  test('what may have been done and does harm twice is not done a second time', async () => {
     const ada = await agent('ada');
-    const thread = await ada.createThread('t', []);
-    server.trouble.push({ tool: 'coral_send_message', what: 'cut_before_answer' });
-    const error: unknown = await ada.send(thread.id, 'once').catch((reason: unknown) => reason);
+    server.trouble.push({ tool: 'coral_create_thread', what: 'cut_before_answer' });
+    const error: unknown = await ada.createThread('t', []).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ConnectionLost);
     expect(error).toMatchObject({ uncertain: true });
-    expect(server.calls.filter((call) => call.tool === 'coral_send_message')).toHaveLength(1);
+    expect(server.calls).toHaveLength(1);
   });
 
   test('a message that the server did not take is sent again', async () => {

@@ -42,6 +42,8 @@ export class FakeServer {
   #http: HttpServer | undefined;
   readonly #sse = new Map<string, SSEServerTransport>();
   readonly #handedOver = new Map<string, Set<string>>();
+  /** By sender and idempotency key. */
+  readonly #sent = new Map<string, Message>();
   readonly #waiting = new Set<() => void>();
   #clock = 0;
 
@@ -282,10 +284,11 @@ export class FakeServer {
         const mentions = args['mentions'] as string[];
         const stranger = mentions.find((mention) => !thread.participants.includes(mention));
         if (stranger !== undefined) throw new Error(`${stranger} takes no part in this thread.`);
-        return {
-          status: 'Message sent successfully',
-          message: this.post(thread.id, agent, string('content'), mentions),
-        };
+        const key = args['idempotencyKey'] === undefined ? undefined : `${agent} ${string('idempotencyKey')}`;
+        const before = key === undefined ? undefined : this.#sent.get(key);
+        const message = before ?? this.post(thread.id, agent, string('content'), mentions);
+        if (key !== undefined) this.#sent.set(key, message);
+        return { status: 'Message sent successfully', message };
       }
       case 'coral_add_participant':
         this.threads.get(string('threadId'))?.participants.push(string('participantName'));

@@ -1,4 +1,5 @@
 /** An agent in its session: threads, messages, waits. Made by `connect`. Source: docs/wire.md, "MCP endpoints". */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message, Thread } from '../../domain/wire/session.ts';
 import type { Connection, ToolAnswer } from './connection.ts';
@@ -115,11 +116,15 @@ export class Agent {
   }
 
   /**
-   * Sends a message into a thread. Rejects with ConnectionLost (`uncertain`) when the connection broke and the
-   * message may or may not have arrived; it is never sent twice.
+   * Sends a message into a thread. It carries a key of its own, so that it is sent again when the connection breaks
+   * and still arrives once.
    */
   async send(threadId: string, text: string, mentions: readonly string[] = []): Promise<Message> {
-    const answer = await this.#call('coral_send_message', { threadId, content: text, mentions });
+    const answer = await this.#connection.callTool(
+      'coral_send_message',
+      { threadId, content: text, mentions, idempotencyKey: randomUUID() },
+      { repeatable: true },
+    );
     return part<Message>(answer, 'coral_send_message', 'message');
   }
 
