@@ -3,12 +3,14 @@
  * knows more than its neighbours.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { processEnvironment, type Config } from './config.ts';
 import type { RuntimeKind } from './domain/definition.ts';
 import type { Coral } from './engine/coral.ts';
 import { createCoral } from './engine/create-coral.ts';
 import { createHost } from './host.ts';
+import { agentDoors } from './http/agent-doors.ts';
 import { hostGuard, isLoopback } from './http/host-guard.ts';
 import { listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
@@ -24,9 +26,11 @@ import { openFileOutput } from './output/files.ts';
 import { openMemoryOutput } from './output/memory.ts';
 import { VERSION } from './package-root.ts';
 import type { Host } from './ports/host.ts';
+import type { AgentDoors } from './ports/agent-doors.ts';
 import { SILENT, type Log } from './ports/log.ts';
 import type { Fault } from './ports/registry.ts';
 import type { Runtime } from './ports/runtime.ts';
+import { openConfiguredDocker } from './configured-docker.ts';
 import { openConfiguredRegistry } from './configured-registry.ts';
 import { executableRuntime } from './runtimes/executable/runtime.ts';
 import { functionRuntime } from './runtimes/function/runtime.ts';
@@ -106,11 +110,27 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     const registry = await openConfiguredRegistry(config, (fault) => warnOf(fault, log));
     acquired('the registry', () => registry.close());
 
+    let port = 0;
+    let address = config.network.bindAddress;
+    // Agents come when everything is there: the MCP door is made further below.
+    let mcp: (request: IncomingMessage, response: ServerResponse) => boolean = () => false;
+    /** Came in by an agents' door, under whatever name containers have for this machine. */
+    const fromDoors = new WeakSet<IncomingMessage>();
+    const doors = agentDoors({
+      handle(request, response) {
+        fromDoors.add(request);
+        return mcp(request, response);
+      },
+      server: () => ({ address, port }),
+    });
+    acquired("the agents' doors", () => doors.close());
     const runtimes = runtimesFor(config, {
       instance: state.instance,
       folder: join(state.path, 'options'),
       host,
       environment,
+      doors,
+      log,
     });
     acquired('the runtimes', async () => {
       await Promise.all([...runtimes.values()].map((runtime) => runtime.close()));
@@ -127,7 +147,6 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       secret: config.network.customToolSecret ?? secrets.customToolSecret,
     });
 
-    let port = 0;
     const coral = await createCoral({
       host,
       journal,
@@ -161,7 +180,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       warn: (message, error) => log.warn(message, error === undefined ? {} : { error }),
       idleMs: config.limits.mcpIdleTimeout,
       bodyLimit: config.limits.bodySize,
-      allowHost: (request) => guard.check(request)?.message,
+      allowHost: (request) => (fromDoors.has(request) ? undefined : guard.check(request)?.message),
       customTools: {
         call: async ({ key, agent, customTools: tools }, name, args, signal) => {
           const tool = tools[name];
@@ -171,6 +190,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       },
     });
     acquired('the MCP door', () => door.close());
+    mcp = (request, response) => door.handle(request, response);
 
     const http = createHttpServer({
       coral,
@@ -184,7 +204,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     });
     acquired('the HTTP server', () => http.close());
     const at = await listen(http, config.network);
-    port = at.port;
+    ({ address, port } = at);
     const url = `http://${dialled(at.address)}:${port}`;
     state.lock.announce(url);
 
@@ -209,6 +229,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 }
 
 interface RuntimeParts {
+  readonly doors: AgentDoors;
+  readonly log: Log;
   readonly instance: string;
   /** Where option files are written. */
   readonly folder: string;
@@ -226,6 +248,7 @@ function runtimesFor(config: Config, parts: RuntimeParts): ReadonlyMap<RuntimeKi
       environment,
       debugEnvironment: config.debug.additionalExecutableEnvironment,
     }),
+    openConfiguredDocker(config, parts),
     functionRuntime(common),
     scriptedRuntime({ host }),
   ];

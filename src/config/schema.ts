@@ -40,6 +40,11 @@ const docker = z.object({
   containerPathSeparator: text().default(':'),
   containerNameSeparator: text().default('/'),
   containerTemporaryDirectory: text().default('/tmp'),
+  /** IPv4 network of which every session's own network gets a small part. */
+  subnetPool: text().default('10.209.0.0/16'),
+  /** For a whole pull, and for one without any news. */
+  pullTimeout: duration().default(15 * 60_000),
+  pullStallTimeout: duration().default(60_000),
   profile: choice('standard', 'strict').default('standard'),
   policy: z
     .object({

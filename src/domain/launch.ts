@@ -33,6 +33,8 @@ export interface LaunchSpec {
   readonly folder: string;
   readonly version: string;
   readonly how: RuntimePlan;
+  /** `HOST:PORT` of the server in the environment; a runtime that knows better says so with `reachedAt`. */
+  readonly address?: string;
   /** Values that must never be shown: masked in anything kept of the agent's last words. */
   readonly secrets: readonly string[];
 }
@@ -86,8 +88,22 @@ export function launchSpec(input: LaunchInput): LaunchSpec {
     folder: plan.folder,
     version: input.version,
     how: plan.runtime,
+    address: input.address,
     secrets: [...new Set(secrets)],
   };
+}
+
+/** The same launch, with the server under another address (`HOST:PORT`): what depends on where the agent runs. */
+export function reachedAt(spec: LaunchSpec, address: string): LaunchSpec {
+  const { address: old } = spec;
+  if (old === undefined || old === address) return spec;
+  const environment = Object.fromEntries(
+    Object.entries(spec.environment).map(([name, value]) => {
+      const ours = name.startsWith('CORAL_') && (value + '/').startsWith(`http://${old}/`);
+      return [name, ours ? `http://${address}${value.slice(`http://${old}`.length)}` : value];
+    }),
+  );
+  return { ...spec, environment, address };
 }
 
 /** Path of an agent's MCP endpoint for a transport. Source: docs/wire.md, "MCP endpoints". */

@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { sessionStream } from '../domain/event.ts';
-import type { RuntimeKind } from '../domain/definition.ts';
-import { Refusal } from '../domain/refusal.ts';
+import type { AgentPlan } from '../domain/graph.ts';
+import { Refusal, type Issue } from '../domain/refusal.ts';
 import { resolveNewcomer, resolveRoster, type Roster, type RosterContext } from '../domain/roster.ts';
 import { foldSession, type SessionKey, type SessionState } from '../domain/state.ts';
 import { namespaceBase } from '../domain/view.ts';
@@ -86,7 +86,7 @@ export class Opening {
       { names: present, customTools: state.customTools },
       this.context(),
     );
-    await this.checkRuntimes([newcomer.plan.runtime.kind]);
+    await this.checkRuntimes([newcomer.plan]);
     if (Object.keys(newcomer.sealed).length > 0) {
       await world.vault.seal(runner.stream, {
         ...(await world.vault.open(runner.stream)),
@@ -116,7 +116,7 @@ export class Opening {
     const settings = request.execution?.mode === 'defer' ? undefined : settingsOf(request);
     const roster = resolveRoster(request, this.context());
     if (settings !== undefined) this.checkSettings(settings);
-    await this.checkRuntimes(roster.agents.map((agent) => agent.runtime.kind));
+    await this.checkRuntimes(roster.agents);
 
     const namespace = await directory.reserve(request.namespaceProvider);
     const key = { namespace, sessionId };
@@ -164,14 +164,24 @@ export class Opening {
     };
   }
 
-  /** A runtime that cannot be reached is told now, not when the first launch fails. */
-  private async checkRuntimes(kinds: Iterable<RuntimeKind>): Promise<void> {
-    for (const kind of new Set(kinds)) {
-      const sentence = await this.parts.world.runtimes.get(kind)?.unavailable();
+  /** A runtime that cannot be reached, and what an operator does not allow, is told now, not when a launch fails. */
+  private async checkRuntimes(plans: readonly AgentPlan[]): Promise<void> {
+    const { runtimes } = this.parts.world;
+    for (const kind of new Set(plans.map(({ runtime }) => runtime.kind))) {
+      const sentence = await runtimes.get(kind)?.unavailable();
       if (sentence !== undefined) {
         throw new Refusal(kind === 'docker' ? 'docker_unavailable' : 'not_supported', sentence);
       }
     }
+    const issues: Issue[] = [];
+    for (const plan of plans) {
+      for (const sentence of (await runtimes.get(plan.runtime.kind)?.refuses?.(plan)) ?? []) {
+        const message = `Agent "${plan.name}": ${sentence}`;
+        issues.push({ path: `agentGraphRequest.agents.${plan.name}`, message });
+      }
+    }
+    const [first] = issues;
+    if (first !== undefined) throw new Refusal('invalid_graph', first.message, issues);
   }
 }
 

@@ -6,6 +6,7 @@
 import type { Ending } from '../domain/exit.ts';
 import type { LaunchSpec, Labels } from '../domain/launch.ts';
 import type { RuntimeKind } from '../domain/definition.ts';
+import type { AgentPlan } from '../domain/graph.ts';
 
 /** Plain JSON; journalled as soon as there is one; enough to find the thing again after a restart of the server. */
 export interface Handle {
@@ -79,6 +80,8 @@ export interface Runtime {
   readonly kind: RuntimeKind;
   /** Resolves with nothing when launches can be tried, else with the sentence that says why not. */
   unavailable(): Promise<string | undefined>;
+  /** What of a plan the operator does not allow, a sentence each; asked before a session is opened. Absent: all is allowed. */
+  refuses?(plan: AgentPlan): Promise<readonly string[]>;
   /**
    * Starts what `spec` says. Resolves with its handle once it runs; output and the end are kept for `attach`, from
    * the first byte on. Rejects with LaunchFailure. Aborting gives up the launch and leaves nothing behind.

@@ -5,6 +5,7 @@
  * ones of that runtime. Source: docs/wire.md, "Agents started by hand".
  */
 import type { Ending } from '../domain/exit.ts';
+import type { AgentPlan } from '../domain/graph.ts';
 import type { Labels, LaunchSpec } from '../domain/launch.ts';
 import { LaunchFailure } from '../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../ports/runtime.ts';
@@ -66,6 +67,10 @@ class ManualRuntime implements Runtime {
 
   unavailable(): Promise<string | undefined> {
     return this.inner.unavailable();
+  }
+
+  async refuses(plan: AgentPlan): Promise<readonly string[]> {
+    return (await this.inner.refuses?.(plan)) ?? [];
   }
 
   async launch(spec: LaunchSpec, signal: AbortSignal, observer: Observer): Promise<Handle> {

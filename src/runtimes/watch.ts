@@ -3,7 +3,7 @@
  * W2: an observer hears nothing after its `ended` resolved or after it detached.
  */
 import type { Ending } from '../domain/exit.ts';
-import type { Attachment, Line, Observer } from '../ports/runtime.ts';
+import type { Attachment, Line, Observer, RuntimeFact } from '../ports/runtime.ts';
 
 interface Watcher {
   readonly observer: Observer;
@@ -36,6 +36,14 @@ export class Watch {
 
   dropped(bytes: number): void {
     for (const { observer } of this.watchers) observer.dropped?.(bytes);
+  }
+
+  visible(seen: boolean): void {
+    for (const { observer } of this.watchers) observer.visible?.(seen);
+  }
+
+  noted(fact: RuntimeFact): void {
+    for (const { observer } of this.watchers) observer.noted?.(fact);
   }
 
   end(ending: Ending): void {

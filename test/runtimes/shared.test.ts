@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { LastLines, maskOf } from '../../src/runtimes/ending.ts';
 import { LineSplitter } from '../../src/runtimes/lines.ts';
 import { labelsIn, markOf } from '../../src/runtimes/mark.ts';
-import { OutputGate } from '../../src/runtimes/executable/output-gate.ts';
+import { OutputGate } from '../../src/runtimes/output-gate.ts';
 import { labels } from '../contracts/runtime.ts';
 
 describe('a splitter of lines', () => {

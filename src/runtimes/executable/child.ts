@@ -12,8 +12,8 @@ import { endedBySignal, endingOf, exitedWith, LastLines, maskOf } from '../endin
 import { Watch } from '../watch.ts';
 import { GroupEnd } from './group-end.ts';
 import type { Target } from './group-end.ts';
-import { OutputGate } from './output-gate.ts';
-import type { OutputLimits } from './output-gate.ts';
+import { OutputGate } from '../output-gate.ts';
+import type { OutputLimits } from '../output-gate.ts';
 import type { ProcessTable } from './process-table.ts';
 import { Pump } from './pump.ts';
 

@@ -1,0 +1,61 @@
+/** The Docker runtime that a configuration describes. */
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Config } from './config.ts';
+import type { AgentDoors } from './ports/agent-doors.ts';
+import type { Host } from './ports/host.ts';
+import type { Log } from './ports/log.ts';
+import { findEndpoint } from './runtimes/docker/options.ts';
+import { dockerRuntime, type DockerRuntime, type DockerRuntimeOptions } from './runtimes/docker/runtime.ts';
+
+/** What of the server the runtime needs. */
+export interface DockerParts {
+  readonly instance: string;
+  /** Where option files and sockets lie. Absolute. */
+  readonly folder: string;
+  readonly host: Host;
+  /** The server's own: where Docker's programs are told of engine and configuration. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly doors?: AgentDoors;
+  readonly log?: Log;
+}
+
+/** Asks nothing of the engine yet. */
+export function openConfiguredDocker(config: Config, parts: DockerParts): DockerRuntime {
+  return dockerRuntime(dockerOptions(config, parts));
+}
+
+function dockerOptions(config: Config, parts: DockerParts): DockerRuntimeOptions {
+  const { instance, host, environment, doors, log } = parts;
+  const { docker, debug, folder } = config;
+  const { maxMemory, maxCpus, maxPids, volumeRoots, capabilities, networks, gpus } = docker.policy;
+  return {
+    instance,
+    now: () => host.now(),
+    endpoint: docker.socket ?? findEndpoint(environment, homedir()),
+    temporaryFolder: parts.folder,
+    dockerConfig: environment['DOCKER_CONFIG'] ?? join(homedir(), '.docker'),
+    policy: {
+      profile: docker.profile,
+      volumeRoots: volumeRoots.map((root) => resolve(folder, root)),
+      capabilities,
+      networks,
+      gpus,
+      ...(maxMemory !== undefined && { maxMemory }),
+      ...(maxCpus !== undefined && { maxCpus }),
+      ...(maxPids !== undefined && { maxPids }),
+    },
+    ...(doors !== undefined && { doors }),
+    ...(docker.address !== undefined && { address: docker.address }),
+    debugEnvironment: debug.additionalDockerEnvironment,
+    containerTemporaryFolder: docker.containerTemporaryDirectory,
+    containerPathSeparator: docker.containerPathSeparator,
+    subnetPool: docker.subnetPool,
+    responseTimeoutMs: docker.responseTimeout,
+    pingTimeoutMs: Math.min(docker.connectionTimeout, 5_000),
+    maxConnections: docker.maxConnections,
+    pullTimeoutMs: docker.pullTimeout,
+    pullStallMs: docker.pullStallTimeout,
+    ...(log !== undefined && { log }),
+  };
+}

@@ -1,0 +1,93 @@
+/** From what the engine says of a container that ended to an `Ending`. */
+import { constants } from 'node:os';
+import type { Ending } from '../../domain/exit.ts';
+import { endedBySignal, exitedWith } from '../ending.ts';
+
+/** `State` of `GET /containers/ID/json`. */
+export interface ContainerState {
+  readonly Status: string;
+  readonly Running?: boolean;
+  readonly Paused?: boolean;
+  readonly OOMKilled?: boolean;
+  readonly ExitCode: number;
+  readonly Error?: string;
+  readonly StartedAt?: string;
+  readonly FinishedAt?: string;
+}
+
+/** What is known of an end besides what the engine says of the container. */
+export interface Circumstances {
+  /** The engine told of memory that ran out (an event, which may come where the flag does not). */
+  readonly sawOutOfMemory: boolean;
+  /** The engine went away while it ran and stops containers when it does. */
+  readonly engineStoppedIt: boolean;
+  /** What it printed on stderr first. */
+  readonly firstErrorLine: string | undefined;
+  readonly memory: number;
+  readonly now: number;
+}
+
+/** The first name of a number counts: SIGABRT is SIGIOT, too. */
+const SIGNALS = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);
+/** Codes above this are 128 and a signal's number. */
+const SIGNALLED = 128;
+const KILLED = SIGNALLED + 9;
+const ABORTED = SIGNALLED + 6;
+
+/** What a container's end means for its agent; the last lines are the caller's to add. */
+export function endingFor(state: ContainerState, about: Circumstances): Ending {
+  const { ExitCode: exitCode, OOMKilled: flagged = false } = state;
+  const time = timeOf(state.FinishedAt) ?? about.now;
+  const unstarted = couldNotStart(exitCode, about.firstErrorLine);
+  if (unstarted !== undefined) return { kind: 'could_not_start', detail: unstarted, exitCode, time };
+
+  if (about.engineStoppedIt) {
+    const signal = SIGNALS.get(exitCode - SIGNALLED) ?? 'SIGTERM';
+    const detail =
+      'The Docker engine went away and stopped it: without live-restore no container survives that.';
+    return { kind: 'signalled', signal, exitCode, detail, time };
+  }
+  const outOfMemory = flagged || about.sawOutOfMemory;
+  if (exitCode === KILLED && outOfMemory) {
+    const detail = `It was killed because it used up its ${mebibytes(about.memory)} MiB of memory; give it more (runtimes.docker.resources.memory), or less to do.`;
+    return { kind: 'out_of_memory', signal: 'SIGKILL', exitCode, detail, time };
+  }
+  const signal = SIGNALS.get(exitCode - SIGNALLED);
+  // A shell's way of saying it, and the init process's: the program itself ended by a signal.
+  if (signal !== undefined) {
+    const ended = endedBySignal(signal, time);
+    const more =
+      exitCode === ABORTED
+        ? ' Node ends so when its heap is full: raise --max-old-space-size, and the memory with it.'
+        : '';
+    return { ...ended, exitCode, detail: `${ended.detail.slice(0, -1)} (exit code ${exitCode}).${more}` };
+  }
+  const ended = exitedWith(exitCode, time);
+  const child = outOfMemory ? ' One of its processes was killed because memory ran out.' : '';
+  return { ...ended, detail: `${ended.detail}${child}` };
+}
+
+/** The init process's complaint that it has nothing to run. */
+function couldNotStart(exitCode: number, line: string | undefined): string | undefined {
+  if (exitCode !== 127 && exitCode !== 126) return undefined;
+  const match = /^\[FATAL +tini \(\d+\)\] exec (.*) failed: (.*)$/.exec(line ?? '');
+  const podman = /^(?:catatonit|ERROR \(catatonit[^)]*\)): .*?(?:exec|execute)\w* (\S+).*?: (.*)$/.exec(
+    line ?? '',
+  );
+  const [, program, why] = match ?? podman ?? [];
+  if (program === undefined) return undefined;
+  return `The image has no program ${program} that can be run (${why}); check its entrypoint and the command of runtimes.docker.`;
+}
+
+function timeOf(text: string | undefined): number | undefined {
+  const time = text === undefined ? NaN : Date.parse(text);
+  return time > 0 ? time : undefined;
+}
+
+function mebibytes(bytes: number): number {
+  return Math.round(bytes / 1024 ** 2);
+}

@@ -1,0 +1,311 @@
+/**
+ * The networks that containers join. N1: a session's own network exists while one of its containers does, and is
+ * removed with the last; what a crash left is found by label. N2: one thing at a time per network. N3: each network
+ * has one address at which its containers reach the server.
+ */
+import { createHash } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
+import type { Labels } from '../../domain/launch.ts';
+import type { AgentDoor, AgentDoors } from '../../ports/agent-doors.ts';
+import { LaunchFailure } from '../../ports/runtime.ts';
+import { EngineRefusal, isRefusal } from './engine.ts';
+import type { Engine } from './engine.ts';
+import { LABEL } from './spec.ts';
+import { addressAt, blockOf, freeSubnets } from './subnets.ts';
+import type { Block } from './subnets.ts';
+import { HOST_NAME } from './place.ts';
+import type { Place } from './place.ts';
+
+/** What the engine tells of a network; what is used of it. */
+interface NetworkFacts {
+  readonly Id: string;
+  readonly Name: string;
+  readonly IPAM?: {
+    readonly Config?: readonly { readonly Subnet?: string; readonly Gateway?: string }[] | null;
+  };
+  readonly Options?: Readonly<Record<string, string>> | null;
+  readonly Containers?: Readonly<Record<string, { readonly IPv4Address?: string }>> | null;
+}
+
+/** A network as a container joins it; to be given back with `leave`, once. */
+export interface Joined {
+  /** For `HostConfig.NetworkMode`. */
+  readonly mode: string;
+  /** Where the server is reached from inside, `HOST:PORT`; nothing when only a Unix socket is left. */
+  readonly address: string | undefined;
+  /** `NAME:ADDRESS`. */
+  readonly extraHosts: readonly string[];
+  leave(): Promise<void>;
+}
+
+/** What the networks work with. */
+export interface NetworksOptions {
+  readonly engine: Engine;
+  readonly instance: string;
+  readonly doors?: AgentDoors;
+  /** The operator's own answer: `HOST` or `HOST:PORT`. */
+  readonly address?: string;
+  /** Where session networks take their subnets from. */
+  readonly pool: string;
+  readonly place: () => Promise<Place>;
+}
+
+interface Network {
+  readonly id: string;
+  readonly host: string;
+  readonly door: AgentDoor | undefined;
+  readonly own: boolean;
+  /** The server's own container joined it, too. */
+  readonly self: string | undefined;
+  users: number;
+}
+
+const TRIES = 64;
+/** What fits into one subnet besides its gateway and the server's own container. */
+const ROOM = 12;
+
+/** All networks that containers of this server are in. */
+export class Networks {
+  private readonly networks = new Map<string, Network>();
+  /** N2 */
+  private readonly queues = new Map<string, Promise<unknown>>();
+
+  constructor(private readonly options: NetworksOptions) {}
+
+  /** Joins the network that a definition asks for; `port` is the server's. */
+  async join(wanted: string, labels: Labels, port: number): Promise<Joined> {
+    if (wanted === 'none') {
+      return { mode: 'none', address: undefined, extraHosts: [], leave: async () => undefined };
+    }
+    const own = wanted === 'session' || wanted === 'internal';
+    const base = own ? this.nameFor(labels.session, wanted === 'internal') : wanted;
+    const { network, name } = await this.inTurn(base, async () => {
+      const name = own ? this.withRoom(base) : base;
+      const known = this.networks.get(name) ?? (await this.enter(name, own, wanted === 'internal', labels));
+      this.networks.set(name, known);
+      known.users += 1;
+      return { network: known, name };
+    });
+    let left: Promise<void> | undefined;
+    return {
+      mode: network.id,
+      address: this.addressIn(network, port),
+      extraHosts: /^[\d.]+$/.test(network.host) ? [`${HOST_NAME}:${network.host}`] : [],
+      leave: () => (left ??= this.leave(base, name)),
+    };
+  }
+
+  /** Names or ids of networks in use now: not for the sweep. */
+  get inUse(): ReadonlySet<string> {
+    return new Set([...this.networks.values()].map(({ id }) => id));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.networks.values()].map(async ({ door }) => door?.close()));
+    this.networks.clear();
+  }
+
+  private addressIn({ host, door }: Network, port: number): string {
+    const { address } = this.options;
+    if (address !== undefined) return /:\d+$/.test(address) ? address : `${address}:${port}`;
+    return `${host}:${door?.port ?? port}`;
+  }
+
+  private async leave(base: string, name: string): Promise<void> {
+    await this.inTurn(base, async () => {
+      const network = this.networks.get(name);
+      if (network === undefined) return;
+      network.users -= 1;
+      if (network.users > 0) return;
+      this.networks.delete(name);
+      await network.door?.close();
+      if (network.self !== undefined) await this.disconnect(network.id, network.self);
+      if (network.own) await removeNetwork(this.options.engine, network.id).catch(() => undefined); // the sweep's
+    });
+  }
+
+  private async enter(name: string, own: boolean, internal: boolean, labels: Labels): Promise<Network> {
+    const { engine, doors, address } = this.options;
+    const facts = own ? await this.create(name, internal, labels) : await this.existing(name);
+    let self: string | undefined;
+    try {
+      const place = await this.options.place();
+      const { host, listen } = await this.hostIn(facts, place);
+      self = host.self;
+      const door =
+        address === undefined && doors !== undefined && listen !== undefined
+          ? await doors.open({ host: listen })
+          : undefined;
+      return { id: facts.Id, host: host.address, door, own, self, users: 0 };
+    } catch (error) {
+      if (self !== undefined) await this.disconnect(facts.Id, self);
+      if (own) await removeNetwork(engine, facts.Id).catch(() => undefined);
+      if (error instanceof LaunchFailure || error instanceof EngineRefusal) throw error;
+      throw new LaunchFailure(
+        `The server cannot be reached from the network ${name}: ${(error as Error).message} Set docker.address to an address that containers reach it at.`,
+        false,
+        { cause: error },
+      );
+    }
+  }
+
+  /** N3: under which address, and where a listener is to stand for it. */
+  private async hostIn(
+    facts: NetworkFacts,
+    place: Place,
+  ): Promise<{ host: { address: string; self?: string }; listen: string | undefined }> {
+    switch (place.type) {
+      case 'elsewhere':
+        return { host: { address: place.address }, listen: place.listen };
+      case 'container': {
+        const self = place.id;
+        const { engine } = this.options;
+        const connected = async (): Promise<string | undefined> => {
+          const now = await engine.json<NetworkFacts>({ path: `/networks/${facts.Id}` });
+          return now.Containers?.[self]?.IPv4Address?.split('/')[0];
+        };
+        let address = await connected();
+        const wasThere = address !== undefined;
+        if (!wasThere) {
+          await engine.text({
+            method: 'POST',
+            path: `/networks/${facts.Id}/connect`,
+            body: { Container: self },
+          });
+          address = await connected();
+        }
+        if (address === undefined) throw new Error("The server's own container could not join it.");
+        return { host: { address, ...(!wasThere && { self }) }, listen: address };
+      }
+      case 'host': {
+        const gateway = gatewayOf(facts);
+        if (gateway === undefined) throw new Error('It has no gateway that is an IPv4 address.');
+        const address = gateway.split('/')[0]!;
+        return { host: { address }, listen: address };
+      }
+    }
+  }
+
+  private async existing(name: string): Promise<NetworkFacts> {
+    try {
+      return await this.options.engine.json<NetworkFacts>({ path: `/networks/${encodeURIComponent(name)}` });
+    } catch (error) {
+      if (!isRefusal(error, 404)) throw error;
+      throw new LaunchFailure(`There is no Docker network "${name}"; create it, or use "session".`);
+    }
+  }
+
+  private async create(name: string, internal: boolean, labels: Labels): Promise<NetworkFacts> {
+    const { engine, instance, pool } = this.options;
+    const existing = await engine.json<NetworkFacts[]>({ path: '/networks' });
+    const block = blockOf(pool);
+    if (block === undefined) throw new LaunchFailure(`docker.subnetPool ${pool} is no IPv4 network.`);
+    const left = existing.find((network) => network.Name === name);
+    if (left !== undefined) await removeNetwork(engine, left.Id);
+    const taken = [...existing.flatMap(subnetsOf), ...interfaceBlocks()];
+    const digest = createHash('sha256').update(`${instance}/${labels.session}`).digest();
+    let tries = 0;
+    for (const Subnet of freeSubnets(block, taken, digest.readUInt32BE(0) / 2 ** 32)) {
+      if ((tries += 1) > TRIES) break;
+      try {
+        const { Id } = await engine.json<{ Id: string }>({
+          method: 'POST',
+          path: '/networks/create',
+          body: {
+            Name: name,
+            CheckDuplicate: true,
+            Driver: 'bridge',
+            Internal: internal,
+            IPAM: { Config: [{ Subnet }] },
+            Labels: { [LABEL.instance]: instance, [LABEL.session]: labels.session },
+          },
+        });
+        return await engine.json<NetworkFacts>({ path: `/networks/${Id}` });
+      } catch (error) {
+        // Another program was faster, or a network that is being removed still holds its subnet.
+        if (!(error instanceof EngineRefusal) || !/overlap|already (in use|used)/i.test(error.reason))
+          throw error;
+      }
+    }
+    throw new LaunchFailure(
+      `There is no free subnet left in ${pool} for the session's network; remove networks that are no longer used, or set docker.subnetPool.`,
+      true,
+    );
+  }
+
+  private async disconnect(network: string, self: string): Promise<void> {
+    const call = {
+      method: 'POST',
+      path: `/networks/${network}/disconnect`,
+      body: { Container: self, Force: true },
+    } as const;
+    await this.options.engine.text(call).catch(() => undefined);
+  }
+
+  private nameFor(session: string, internal: boolean): string {
+    const digest = createHash('sha256')
+      .update(`${this.options.instance}/${session}`)
+      .digest('hex')
+      .slice(0, 16);
+    return `coral-${internal ? 'internal' : 'session'}-${digest}`;
+  }
+
+  /** A session with more containers than a subnet holds gets another one. */
+  private withRoom(base: string): string {
+    for (let n = 1; ; n += 1) {
+      const name = n === 1 ? base : `${base}-${n}`;
+      if ((this.networks.get(name)?.users ?? 0) < ROOM) return name;
+    }
+  }
+
+  private inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const before = this.queues.get(name) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    const settled = mine
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.queues.get(name) === settled) this.queues.delete(name);
+      });
+    this.queues.set(name, settled);
+    return mine;
+  }
+}
+
+/** Resolves when it is gone, or was. A container that is being removed still holds it for a moment. */
+export async function removeNetwork(engine: Engine, id: string): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      await engine.text({ method: 'DELETE', path: `/networks/${id}` });
+      return;
+    } catch (error) {
+      if (isRefusal(error, 404)) return;
+      if (!isRefusal(error) || tries === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+/** The engine does not always tell a network's gateway: then it is the bridge's address, or the subnet's first. */
+function gatewayOf({ IPAM, Options }: NetworkFacts): string | undefined {
+  const told = IPAM?.Config?.map(({ Gateway }) => Gateway).find((one) => one?.includes('.'));
+  if (told !== undefined) return told;
+  const bridge = networkInterfaces()[Options?.['com.docker.network.bridge.name'] ?? ''];
+  const own = bridge?.find(({ family }) => family === 'IPv4')?.address;
+  if (own !== undefined) return own;
+  const subnet = IPAM?.Config?.map(({ Subnet }) => blockOf(Subnet ?? '')).find((one) => one !== undefined);
+  return subnet === undefined ? undefined : addressAt(subnet.from + 1);
+}
+
+function subnetsOf({ IPAM }: NetworkFacts): Block[] {
+  return (IPAM?.Config ?? [])
+    .map(({ Subnet }) => blockOf(Subnet ?? ''))
+    .filter((block) => block !== undefined);
+}
+
+/** Networks of this machine that the engine knows nothing of. */
+function interfaceBlocks(): Block[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .map(({ cidr }) => blockOf(cidr ?? ''))
+    .filter((block) => block !== undefined);
+}

@@ -1,0 +1,75 @@
+/** What the Docker runtime is told by whoever composes the server. */
+import { existsSync } from 'node:fs';
+import type { DockerPolicy } from '../../domain/docker-policy.ts';
+import type { AgentDoors } from '../../ports/agent-doors.ts';
+import type { Log } from '../../ports/log.ts';
+import type { OutputLimits } from '../output-gate.ts';
+
+/** All times in ms. */
+export interface DockerRuntimeOptions {
+  /** The server's instance id: goes into every label. */
+  readonly instance: string;
+  /** Wall-clock ms. */
+  readonly now: () => number;
+  /** Path or URL of the engine; default: as found by `findEndpoint`. */
+  readonly endpoint: string;
+  /** Where option files and sockets lie, in folders named after the instance. Absolute and short. */
+  readonly temporaryFolder: string;
+  /** Folder of Docker's own configuration, for registries' credentials. Absolute. */
+  readonly dockerConfig: string;
+  /** Default: standard profile, nothing beyond it. */
+  readonly policy?: DockerPolicy;
+  /** Opens listeners for agents that cannot reach the server's own address. Absent: the server's port is reachable. */
+  readonly doors?: AgentDoors;
+  /** The operator's own answer to where containers reach the server: `HOST` or `HOST:PORT`. */
+  readonly address?: string;
+  /** The operator's additional variables for every agent; all but CORAL_* win over the agent's own. */
+  readonly debugEnvironment?: Readonly<Record<string, string>>;
+  /** Default `/tmp`. */
+  readonly containerTemporaryFolder?: string;
+  /** Between the paths of a list of files. Default `:`. */
+  readonly containerPathSeparator?: string;
+  /** Where session networks take their /28 subnets from. Default `10.209.0.0/16`. */
+  readonly subnetPool?: string;
+  /** For an answer of the engine, ms. Default 30,000. */
+  readonly responseTimeoutMs?: number;
+  /** For a ping, ms. Default 5,000. */
+  readonly pingTimeoutMs?: number;
+  /** Between pings, ms. Default 5,000. */
+  readonly pingEveryMs?: number;
+  readonly maxConnections?: number;
+  /** A whole pull, ms. Default 15 minutes. */
+  readonly pullTimeoutMs?: number;
+  /** A pull without news, ms. Default 60,000. */
+  readonly pullStallMs?: number;
+  /** First pause before another try to pull, ms. Default 1,000. */
+  readonly pullRetryMs?: number;
+  /** Launches under way at once. Default 4. */
+  readonly maxLaunches?: number;
+  /** Between sweeps, ms. Default 5 minutes; 0: none. */
+  readonly sweepEveryMs?: number;
+  /** Age below which the sweep leaves things alone, ms. Default 60,000. */
+  readonly sweepGraceMs?: number;
+  readonly output?: OutputLimits;
+  readonly log?: Log;
+}
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Where the engine is when nobody says: as `DOCKER_HOST` has it, else the first socket that exists of Docker's and
+ * Podman's usual places; Docker's first one when there is none.
+ */
+export function findEndpoint(environment: Variables, home: string): string {
+  const { DOCKER_HOST: host, XDG_RUNTIME_DIR: run } = environment;
+  if (host) return host;
+  const usual = '/var/run/docker.sock';
+  const places = [
+    usual,
+    ...(run ? [`${run}/docker.sock`] : []),
+    `${home}/.docker/run/docker.sock`,
+    ...(run ? [`${run}/podman/podman.sock`] : []),
+    '/run/podman/podman.sock',
+  ];
+  return places.find((path) => existsSync(path)) ?? usual;
+}

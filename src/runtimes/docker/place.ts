@@ -1,0 +1,88 @@
+/**
+ * Where the server runs, as seen from the engine: on the engine's own host (then a network's gateway is the server's),
+ * in a container of that engine (then it joins the networks itself), or elsewhere: a virtual machine's other side
+ * (Docker Desktop), outside a user's network namespace (rootless), another machine.
+ */
+import { existsSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import { EngineRefusal } from './engine.ts';
+import type { Engine } from './engine.ts';
+
+/** The host's name inside containers. */
+export const HOST_NAME = 'host.docker.internal';
+
+/** See the top of the file. */
+export type Place =
+  | { readonly type: 'host' }
+  | { readonly type: 'container'; readonly id: string }
+  /** `listen`: where a listener must stand for it. */
+  | { readonly type: 'elsewhere'; readonly address: string; readonly listen?: string };
+
+/** What is asked of an engine once. */
+export interface EngineFacts {
+  readonly isPodman: boolean;
+  readonly cpus: number;
+  readonly liveRestore: boolean;
+  readonly operatingSystem: string;
+  readonly rootless: boolean;
+}
+
+interface Info {
+  readonly NCPU?: number;
+  readonly LiveRestoreEnabled?: boolean;
+  readonly OperatingSystem?: string;
+  readonly SecurityOptions?: readonly string[] | null;
+}
+
+interface Version {
+  readonly Components?: readonly { readonly Name?: string }[] | null;
+}
+
+/** Asks an engine what it is. */
+export async function factsOf(engine: Engine): Promise<EngineFacts> {
+  const [info, version] = await Promise.all([
+    engine.json<Info>({ path: '/info' }),
+    engine.json<Version>({ path: '/version' }),
+  ]);
+  return {
+    isPodman: version.Components?.some(({ Name }) => /podman/i.test(Name ?? '')) ?? false,
+    cpus: info.NCPU ?? 1,
+    liveRestore: info.LiveRestoreEnabled === true,
+    operatingSystem: info.OperatingSystem ?? '',
+    rootless: info.SecurityOptions?.some((option) => option.includes('rootless')) ?? false,
+  };
+}
+
+/** Finds where this process runs, as seen from an engine. */
+export async function findPlace(engine: Engine, facts: EngineFacts): Promise<Place> {
+  const self = await ownContainer(engine);
+  if (self !== undefined) return { type: 'container', id: self };
+  if (process.platform !== 'linux' || facts.operatingSystem.includes('Docker Desktop'))
+    return { type: 'elsewhere', address: HOST_NAME, listen: '127.0.0.1' };
+  if (facts.rootless) {
+    const address = outsideAddress();
+    if (address !== undefined) return { type: 'elsewhere', address, listen: address };
+  }
+  return { type: 'host' };
+}
+
+/** The id of the container this process runs in, when it is one of this engine's. */
+async function ownContainer(engine: Engine): Promise<string | undefined> {
+  if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return undefined;
+  try {
+    const found = await engine.json<{ Id: string }>({
+      path: `/containers/${encodeURIComponent(hostname())}/json`,
+    });
+    return found.Id;
+  } catch (error) {
+    if (error instanceof EngineRefusal) return undefined;
+    throw error;
+  }
+}
+
+function outsideAddress(): string | undefined {
+  return Object.entries(networkInterfaces())
+    .filter(([name]) => !/^(docker|br-|veth|cni|podman)/.test(name))
+    .flatMap(([, addresses]) => addresses ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+}
