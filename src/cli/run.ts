@@ -158,8 +158,7 @@ async function open(
       return { server, key: await server.client.sessions.create(request) };
     } catch (error) {
       await server.close();
-      const ending =
-        error instanceof CoralError && (error.code === 'unreachable' || error.code === 'shutting_down');
+      const ending = isUnreachable(error) || (error instanceof CoralError && error.code === 'shutting_down');
       if (!ending || server.own !== undefined || tries >= 50) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
@@ -188,6 +187,9 @@ async function watch({ client }: Server, key: SessionIdentifier, view: RunView):
       view.event(event);
       if (event.type === 'session_ended' || event.type === 'session_closed') break;
     }
+  } catch (error) {
+    // The server went while the session was ending: how it ends is known, and that is what was waited for.
+    if (!isUnreachable(error) || outcome.cause === undefined) throw error;
   } finally {
     ended.abort();
     await showing.catch(() => undefined);
@@ -197,9 +199,13 @@ async function watch({ client }: Server, key: SessionIdentifier, view: RunView):
     for await (const line of client.archive.logs(key, { ...view.lines, after: last })) view.line(line);
   } catch (error) {
     // A server that was shut down took the last lines with it; they are in its files.
-    if (!(error instanceof CoralError) || error.code !== 'unreachable') throw error;
+    if (!isUnreachable(error)) throw error;
   }
   return outcome;
+}
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof CoralError && error.code === 'unreachable';
 }
 
 /** Others may have begun sessions on our own server: it does not end under their feet. */

@@ -34,7 +34,7 @@ export interface SseContext {
 export const SSE_DEFAULTS: SseOptions = { heartbeat: 15_000, patience: 30_000 };
 
 /** How long a stream may still take when the server ends, ms. */
-const LAST_WORDS = 500;
+const LAST_WORDS = 2_000;
 
 /** Streams that are open, so that a server that ends can end them. */
 export class OpenStreams {
