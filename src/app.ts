@@ -9,11 +9,12 @@ import { processEnvironment, type Config } from './config.ts';
 import type { RuntimeKind } from './domain/definition.ts';
 import type { Coral } from './engine/coral.ts';
 import { createCoral } from './engine/create-coral.ts';
+import { LogHub } from './engine/log-hub.ts';
 import { createHost } from './host.ts';
 import { agentDoors } from './http/agent-doors.ts';
 import { hostGuard, isLoopback } from './http/host-guard.ts';
 import { listen } from './http/listen.ts';
-import { createHttpServer } from './http/server.ts';
+import { createHttpServer, joinOutput } from './http/server.ts';
 import { openMemoryJournal } from './journal/memory.ts';
 import { openSqliteJournal } from './journal/sqlite.ts';
 import { openMemoryVault } from './journal/vault-memory.ts';
@@ -73,7 +74,10 @@ export interface App {
  * folder, ListenError when the port cannot be had, or an error that says which file cannot be used.
  */
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const { log = SILENT, host = createHost(), environment = processEnvironment() } = options;
+  const { host = createHost(), environment = processEnvironment() } = options;
+  const { logBufferSize: size, maxReplay } = config.logging;
+  const logs = new LogHub({ size, maxReplay, now: () => host.now() });
+  const log = logs.tee(options.log ?? SILENT);
   const closers: Closer[] = [];
   /** Takes the release of what was just acquired. */
   const acquired = (name: string, close: () => Promise<void> | void): void => {
@@ -170,6 +174,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     // For a start that fails later. Otherwise sessions end first, while agents can still say goodbye: see below.
     acquired('the engine', () => coral.shutdown());
 
+    acquired('the log', joinOutput(logs, coral));
+
     const guard = hostGuard(config.network);
     const door = createMcpDoor({
       authenticate: (secret) => coral.authenticate(secret),
@@ -201,6 +207,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       mcp: (request, response) => door.handle(request, response),
       version: VERSION,
       log,
+      logs,
     });
     acquired('the HTTP server', () => http.close());
     const at = await listen(http, config.network);

@@ -8,6 +8,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Coral } from '../engine/coral.ts';
+import { LogHub } from '../engine/log-hub.ts';
 import type { Log } from '../ports/log.ts';
 import { archiveRoutes } from './archive-routes.ts';
 import { createAuth, type AuthKeys } from './auth.ts';
@@ -63,6 +64,8 @@ export interface HttpServerOptions {
   readonly version: string;
   readonly sse?: Partial<SseOptions>;
   readonly sockets?: Partial<SocketOptions>;
+  /** What the logs socket reads. Default: what agents print. */
+  readonly logs?: LogHub;
 }
 
 /** What the groups of routes share. */
@@ -100,6 +103,7 @@ export function createHttpServer(options: HttpServerOptions): App {
     auth,
     guard,
     log,
+    logs: options.logs ?? logsOf(coral),
     options: { ...SOCKET_DEFAULTS, ...options.sockets },
   });
   const app = Fastify({
@@ -171,6 +175,20 @@ export function createHttpServer(options: HttpServerOptions): App {
     archiveRoutes(typed, door);
   });
   return app;
+}
+
+/** Joins what agents print to a hub. */
+export function joinOutput(hub: LogHub, coral: Coral): () => void {
+  return hub.join(
+    coral.output,
+    (id) => coral.sessions().find(({ sessionId }) => sessionId === id)?.namespace,
+  );
+}
+
+function logsOf(coral: Coral): LogHub {
+  const hub = new LogHub({ now: () => coral.now() });
+  joinOutput(hub, coral);
+  return hub;
 }
 
 /** Bodies are read by what the route wants, whatever their content type says. */

@@ -41,6 +41,7 @@ export const SOCKET_DEFAULTS: SocketOptions = { pingEvery: 5_000, silence: 15_00
 export class Peer {
   private heardAt: number;
   private bytesRead = 0;
+  private corked = false;
 
   constructor(
     private readonly ws: WebSocket,
@@ -63,6 +64,20 @@ export class Peer {
   /** Whole frames. */
   write(frames: Buffer): void {
     if (this.open) this.socket.write(frames);
+  }
+
+  /** As `write`; what is written in one go of the caller leaves in one go too. */
+  writeSoon(frames: Buffer): void {
+    if (!this.open) return;
+    if (!this.corked) {
+      this.corked = true;
+      this.socket.cork();
+      setImmediate(() => {
+        this.corked = false;
+        this.socket.uncork();
+      });
+    }
+    this.socket.write(frames);
   }
 
   /** True when there is room; false when the reader is gone, or took nothing for longer than patience lasts. */

@@ -29,7 +29,7 @@ export async function pump(
         peer.close(CLOSE.tooSlow, place === undefined ? 'too slow' : `after=${place}`);
         return;
       }
-      peer.write(textFrame(JSON.stringify(item.value)));
+      peer.writeSoon(textFrame(JSON.stringify(item.value)));
       place = item.place;
     }
     peer.close(...reason());

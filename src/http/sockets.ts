@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { isRefusal, Refusal } from '../domain/refusal.ts';
 import type { SessionKey } from '../domain/state.ts';
 import type { Coral } from '../engine/coral.ts';
+import type { LogHub } from '../engine/log-hub.ts';
 import type { Log } from '../ports/log.ts';
 import { COOKIE, type Auth } from './auth.ts';
 import { answerTo, HttpFault } from './errors.ts';
@@ -17,6 +18,7 @@ import type { HostGuard } from './host-guard.ts';
 import { managerEvents, type ManagerQuery } from './manager-events.ts';
 import { annotationFilters } from './manager-routes.ts';
 import { After, Flag } from './schemas.ts';
+import { DEFAULT_LINES } from './stream-routes.ts';
 import { Channel } from './socket-channel.ts';
 import { CLOSE, Peer, type SocketOptions } from './socket-peer.ts';
 import { pastEvents, pump, type Placed } from './socket-replay.ts';
@@ -30,6 +32,7 @@ export interface SocketParts {
   readonly auth: Auth;
   readonly guard: HostGuard;
   readonly log: Log;
+  readonly logs: LogHub;
   readonly options: SocketOptions;
 }
 
@@ -41,6 +44,14 @@ const ManagerSocketQuery = z.object({
   after: After.optional(),
   namespaceFilter: z.string().optional(),
   namespaceAnnotationFilters: z.string().optional(),
+});
+
+const LogsQuery = z.object({
+  namespaceFilter: z.string().optional(),
+  sessionFilter: z.string().optional(),
+  agentFilter: z.string().optional(),
+  allowSensitive: Flag.default(false),
+  limit: z.coerce.number().int().min(0).default(DEFAULT_LINES),
 });
 
 /** All socket readers of a server. */
@@ -135,6 +146,10 @@ export class Sockets {
     const params = Object.fromEntries(new URLSearchParams(query));
     if (words[0] === 'ws' && words[1] === 'v1') {
       const [, , kind, ...rest] = words;
+      if (kind === 'logs' && rest.length <= 1) {
+        this.admit(request, rest[0]);
+        return this.lines(asked(LogsQuery, params));
+      }
       if (kind === 'events') {
         const named = rest.length === 3 && rest[0] === 'session' ? rest : rest.slice(1);
         if (named.length === 3 && named[0] === 'session') {
@@ -208,6 +223,20 @@ export class Sockets {
     return this.pumped(async function* (gone) {
       for await (const event of managerEvents(this.coral, wanted, gone))
         yield { value: event, place: event.seq };
+    });
+  }
+
+  private lines(query: z.output<typeof LogsQuery>): Serve {
+    const {
+      namespaceFilter: namespace,
+      sessionFilter: session,
+      agentFilter: agent,
+      allowSensitive,
+      limit,
+    } = query;
+    return this.pumped(async function* (gone) {
+      const lines = this.logs.follow({ namespace, session, agent, allowSensitive, limit }, gone);
+      for await (const value of lines) yield { value };
     });
   }
 

@@ -72,6 +72,10 @@ class FileOutput implements OutputStore {
     return this.followers.add(session, take);
   }
 
+  followAll(take: (session: string, line: OutputLine) => void): () => void {
+    return this.followers.addForAll(take);
+  }
+
   async droppedBytes(session: string): Promise<number> {
     return (await this.output(session)?.droppedBytes()) ?? 0;
   }

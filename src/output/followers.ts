@@ -3,6 +3,7 @@ import type { OutputLine } from '../ports/output.ts';
 
 /** Tells each follower of a session every line, in order. */
 export class Followers {
+  private readonly everything = new Set<(session: string, line: OutputLine) => void>();
   private readonly takers = new Map<string, Set<(line: OutputLine) => void>>();
 
   add(session: string, take: (line: OutputLine) => void): () => void {
@@ -16,7 +17,15 @@ export class Followers {
     };
   }
 
+  /** Hears of every session. */
+  addForAll(take: (session: string, line: OutputLine) => void): () => void {
+    const taker = (session: string, line: OutputLine): void => take(session, line);
+    this.everything.add(taker);
+    return () => this.everything.delete(taker);
+  }
+
   tell(session: string, line: OutputLine): void {
+    for (const take of this.everything) take(session, line);
     for (const take of this.takers.get(session) ?? []) take(line);
   }
 }

@@ -91,6 +91,10 @@ class MemoryOutput implements OutputStore {
     return this.followers.add(session, take);
   }
 
+  followAll(take: (session: string, line: OutputLine) => void): () => void {
+    return this.followers.addForAll(take);
+  }
+
   async droppedBytes(session: string): Promise<number> {
     return this.sessions.get(session)?.dropped ?? 0;
   }

@@ -25,6 +25,8 @@ export interface OutputStore {
   tail(session: string, limit: number, agent?: string): Promise<readonly OutputLine[]>;
   /** Calls `take` for every line appended from now on; returns what ends it. */
   follow(session: string, take: (line: OutputLine) => void): () => void;
+  /** As `follow`, for the lines of all sessions. */
+  followAll(take: (session: string, line: OutputLine) => void): () => void;
   /** Bytes of a session's output that were not kept (too long, rolled over, or too fast). */
   droppedBytes(session: string): Promise<number>;
   /** Everything of the session that was taken is on disk. */

@@ -50,10 +50,7 @@ describe('agents of a running session', () => {
     );
     (await door.send('GET', `${path}/agents/zoe`)).refused(404, 'agent_not_in_session');
     (await door.send('DELETE', `${path}/agents/zoe`)).refused(404, 'agent_not_in_session');
-    (await door.send('POST', `${SESSION}/no/no/agents`, joining('bob'))).refused(
-      404,
-      'unknown_session',
-    );
+    (await door.send('POST', `${SESSION}/no/no/agents`, joining('bob'))).refused(404, 'unknown_session');
   });
 });
 
