@@ -40,8 +40,6 @@ export interface Coral {
   addAgent(key: SessionKey, agent: GraphAgentRequest, groups: readonly (readonly string[])[]): Promise<void>;
   /** An agent leaves for good; resolves when it is gone. */
   dismissAgent(key: SessionKey, agent: string): Promise<void>;
-  /** Stops an agent's runtime and resolves when it is gone; its restart policy no longer applies to this attempt. */
-  stopAgent(key: SessionKey, agent: string): Promise<void>;
   /** Moves the deadline: ms from execution; undefined: none. */
   changeTtl(key: SessionKey, ttl: number | undefined): Promise<void>;
   /** Why is it (not) running: everything about one agent. */

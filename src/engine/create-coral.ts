@@ -115,11 +115,6 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
       await runner.submit({ type: 'dismiss_agent', agent });
       await runner.until((state) => state.agents.get(agent)?.phase.type === 'stopped');
     },
-    async stopAgent(key, agent) {
-      const runner = directory.runner(key);
-      await runner.submit({ type: 'stop_agent', agent, cause: 'requested' });
-      await runner.until((state) => state.agents.get(agent)?.phase.type === 'stopped');
-    },
     async changeTtl(key, ttl) {
       await directory.runner(key).submit({ type: 'change_ttl', ttl });
     },

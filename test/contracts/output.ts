@@ -113,6 +113,19 @@ export function outputContract(
       expect(await store.tail(SESSION, 0)).toEqual([]);
     });
 
+    it('tells those who follow all sessions every line of each, until they leave', async () => {
+      const heard: string[] = [];
+      const leave = store.followAll((session, one) => heard.push(`${session} ${one.number} ${one.text}`));
+      store.append(SESSION, line('one'));
+      store.append(OTHER, line('two'));
+      await store.read(SESSION, 0, 1);
+      await store.read(OTHER, 0, 1);
+      leave();
+      store.append(SESSION, line('three'));
+      await store.read(SESSION, 1, 1);
+      expect(heard.sort()).toEqual([`${SESSION} 1 one`, `${OTHER} 1 two`]);
+    });
+
     it('tells followers every line from then on, with its number, until they leave', async () => {
       fill(3);
       await store.flush(SESSION);
