@@ -19,6 +19,17 @@ const WITHOUT_IMPORT: Readonly<Record<string, string>> = {
   typescript: 'npm run check:types',
 };
 
+/** Packages that are pinned for what is being built, each with what that is. Whoever uses one takes it off the list. */
+const NOT_YET: Readonly<Record<string, string>> = {
+  '@fastify/swagger': 'the OpenAPI description',
+  '@fastify/websocket': 'event and log sockets',
+  dockerode: 'the Docker runtime',
+  '@types/dockerode': 'the Docker runtime',
+  'prom-client': 'metrics',
+  ws: 'event and log sockets',
+  '@types/ws': 'event and log sockets',
+};
+
 function usedBy(...folders: readonly string[]): ReadonlySet<string> {
   const files = folders.flatMap((folder) => filesBelow(folder, '.ts', '.mjs'));
   return new Set(files.flatMap((file) => importsOf(file).map((found) => packageOf(found.specifier))));
@@ -56,7 +67,14 @@ describe('the packages', () => {
         (name) => !elsewhere.has(name) && !typed(name) && !(name in WITHOUT_IMPORT),
       ),
     ];
-    expect(unused, 'nothing imports them').toEqual([]);
+    expect(
+      unused.filter((name) => !(name in NOT_YET)),
+      'nothing imports them',
+    ).toEqual([]);
+    expect(
+      Object.keys(NOT_YET).filter((name) => !unused.includes(name)),
+      'used by now: take them off the list',
+    ).toEqual([]);
   });
 
   it('that the program imports are not development packages', () => {
