@@ -99,6 +99,8 @@ export class Conversation {
             colors.yellow(event.seen ? 'can be seen again' : 'cannot be seen for now'),
           ),
         ];
+      case 'agent_given_up':
+        return [this.row(event, event.name, colors.yellow(`is not started again: ${event.reason}`))];
       case 'agent_added':
         return [this.row(event, event.name, 'joined the session')];
       case 'agent_dismissed':

@@ -187,6 +187,8 @@ function assemble(
       maxRestarts: restart.max_restarts,
       delay: restart.delay,
       maxDelay: restart.max_delay,
+      stableAfter: restart.stable_after,
+      permanentExitCodes: restart.permanent_exit_codes,
     },
     timeouts,
   };

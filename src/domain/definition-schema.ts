@@ -225,12 +225,15 @@ export const DefinitionFile = z.object({
       max_restarts: whole(0).default(NO_RESTART.maxRestarts),
       delay: duration.default(NO_RESTART.delay),
       max_delay: duration.default(NO_RESTART.maxDelay),
+      stable_after: duration.default(NO_RESTART.stableAfter),
+      permanent_exit_codes: z.array(whole(0)).default([]),
     })
     .prefault({}),
   timeouts: z
     .object({
       connect: duration.default(DEFAULT_TIMEOUTS.connect),
       stop: duration.default(DEFAULT_TIMEOUTS.stop),
+      inactivity: duration.default(DEFAULT_TIMEOUTS.inactivity),
     })
     .prefault({}),
 });

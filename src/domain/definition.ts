@@ -101,6 +101,10 @@ export interface RestartPolicy {
   /** First delay in ms; doubles with every restart up to `maxDelay`. */
   readonly delay: number;
   readonly maxDelay: number;
+  /** An attempt that ran this long (ms) counts as stable: restarts are counted anew. */
+  readonly stableAfter: number;
+  /** Exit codes after which starting again is pointless. */
+  readonly permanentExitCodes: readonly number[];
 }
 
 /** How long we are patient with an agent. */
@@ -109,6 +113,8 @@ export interface Timeouts {
   readonly connect: number;
   /** ms between the request to stop and the kill. */
   readonly stop: number;
+  /** ms without an MCP call and without a line of output after which an agent is stopped; 0: no limit. */
+  readonly inactivity: number;
 }
 
 /** A language model the agent wants to reach through the server. */
@@ -157,6 +163,13 @@ export interface RegistryAgent {
   readonly folder: string;
 }
 
-export const NO_RESTART: RestartPolicy = { policy: 'never', maxRestarts: 5, delay: 1_000, maxDelay: 30_000 };
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 0, stop: 10_000 };
+export const NO_RESTART: RestartPolicy = {
+  policy: 'never',
+  maxRestarts: 5,
+  delay: 1_000,
+  maxDelay: 30_000,
+  stableAfter: 60_000,
+  permanentExitCodes: [],
+};
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 0, stop: 10_000, inactivity: 0 };
 export const DEFAULT_INHERITED = ['PATH', 'HOME', 'LANG', 'LC_*', 'TZ', 'TMPDIR', 'USER', 'SHELL'] as const;

@@ -100,6 +100,13 @@ export type SessionEvent =
       readonly restarts: number;
       readonly reason: string;
     }
+  /** It would have been started again by its policy, but is not any more. */
+  | {
+      readonly type: 'agent_given_up';
+      readonly agent: string;
+      readonly attempt: number;
+      readonly reason: string;
+    }
   | {
       readonly type: 'agent_observed';
       readonly agent: string;

@@ -8,7 +8,7 @@ import type { SessionEndCause, SessionEvent } from './event.ts';
 import type { Ending, Exit, StopCause } from './exit.ts';
 import { heldUntil } from './persistence.ts';
 import { Refusal } from './refusal.ts';
-import { decideRestart, STABLE_AFTER } from './restart.ts';
+import { decideRestart } from './restart.ts';
 import type { AgentState, SessionState } from './state.ts';
 
 type Of<T extends Command['type']> = Extract<Command, { type: T }>;
@@ -221,17 +221,21 @@ export function reportExit(state: SessionState, command: Of<'report_exit'>, now:
   events.push({ type: 'agent_exited', agent: command.agent, attempt: command.attempt, exit });
   if (state.phase.type !== 'running' || agent.dismissed) return events;
   const ranFor = phase.type === 'running' ? now - phase.startedAt : 0;
-  const restarts = ranFor >= STABLE_AFTER ? 0 : agent.restarts;
+  const restarts = ranFor >= agent.plan.restart.stableAfter ? 0 : agent.restarts;
   const decision = decideRestart(agent.plan.restart, exit, restarts, now, command.jitter);
-  if (decision.restart) {
+  const { agent: name, attempt } = command;
+  if (decision.type === 'restart') {
+    const { at, reason } = decision;
     events.push({
       type: 'agent_retry_due',
-      agent: command.agent,
-      attempt: command.attempt + 1,
-      at: decision.at,
+      agent: name,
+      attempt: attempt + 1,
+      at,
       restarts: restarts + 1,
-      reason: decision.reason,
+      reason,
     });
+  } else if (decision.type === 'gives_up') {
+    events.push({ type: 'agent_given_up', agent: name, attempt, reason: decision.reason });
   }
   return events;
 }

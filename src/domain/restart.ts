@@ -2,14 +2,14 @@
 import type { RestartPolicy } from './definition.ts';
 import type { Exit } from './exit.ts';
 
-/** An attempt that ran this long (ms) counts as stable: restarts are counted anew. */
-export const STABLE_AFTER = 60_000;
-
-/** Again, when and why; or not. */
+/** What comes after an exit. `reason` is a sentence. */
 export type RestartDecision =
-  | { readonly restart: false }
-  /** `at`: wall-clock ms; `reason`: a sentence. */
-  | { readonly restart: true; readonly at: number; readonly reason: string };
+  /** The policy asks for nothing. */
+  | { readonly type: 'none' }
+  /** It would have been started again, but not any more. */
+  | { readonly type: 'gives_up'; readonly reason: string }
+  /** `at`: wall-clock ms. */
+  | { readonly type: 'restart'; readonly at: number; readonly reason: string };
 
 /** `restarts`: how often it was restarted since it was last stable; `jitter`: 0 … 1, spreads the delay by a tenth. */
 export function decideRestart(
@@ -19,15 +19,24 @@ export function decideRestart(
   now: number,
   jitter: number,
 ): RestartDecision {
-  // What we ended ourselves stays ended, whatever the policy.
-  if (exit.reason === 'stopped') return { restart: false };
+  // What we ended ourselves stays ended, whatever the policy; only the watchdog stops what should go on.
+  if (exit.reason === 'stopped' && exit.cause !== 'watchdog') return { type: 'none' };
   const wanted =
     policy.policy === 'always' || (policy.policy === 'on_failure' && exit.reason !== 'completed');
-  if (!wanted || restarts >= policy.maxRestarts) return { restart: false };
+  if (!wanted) return { type: 'none' };
+  if (exit.exitCode !== undefined && policy.permanentExitCodes.includes(exit.exitCode)) {
+    return {
+      type: 'gives_up',
+      reason: `Exit code ${exit.exitCode} is permanent: starting it again would not help.`,
+    };
+  }
+  if (restarts >= policy.maxRestarts) {
+    return { type: 'gives_up', reason: `It was restarted ${restarts} times, as often as it may be.` };
+  }
   const delay = Math.min(policy.maxDelay, policy.delay * 2 ** Math.min(restarts, 30));
   const spread = Math.round(delay * (1 + 0.1 * jitter));
   return {
-    restart: true,
+    type: 'restart',
     at: now + spread,
     reason: `${exit.reason}: restart ${restarts + 1} of ${policy.maxRestarts} in ${spread} ms`,
   };

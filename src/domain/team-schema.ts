@@ -114,6 +114,8 @@ const agent = z.object({
       maxRestarts: count.optional(),
       delay: time.optional(),
       maxDelay: time.optional(),
+      stableAfter: time.optional(),
+      permanentExitCodes: z.array(count).optional(),
     })
     .optional(),
   annotations: annotations.default({}),

@@ -112,6 +112,7 @@ export function wireEvent(record: RecordedFact, state: SessionState, all = false
     case 'agent_disconnected':
     case 'agent_stopping':
     case 'agent_retry_due':
+    case 'agent_given_up':
     case 'agent_observed':
     case 'state_read':
       return all ? additionalEvent(event, stamp) : undefined;
@@ -142,6 +143,7 @@ type AdditionalFact = Extract<
       | 'agent_disconnected'
       | 'agent_stopping'
       | 'agent_retry_due'
+      | 'agent_given_up'
       | 'agent_observed'
       | 'state_read';
   }
@@ -207,6 +209,14 @@ function additionalEvent(event: AdditionalFact, stamp: { seq: number; timestamp:
         name: event.agent,
         attempt: event.attempt,
         at: isoTime(event.at),
+        reason: event.reason,
+        ...stamp,
+      };
+    case 'agent_given_up':
+      return {
+        type: 'agent_given_up',
+        name: event.agent,
+        attempt: event.attempt,
         reason: event.reason,
         ...stamp,
       };

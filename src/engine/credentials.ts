@@ -25,6 +25,8 @@ export class Credentials {
   /** The agent whose current secret this is. Looking up a digest tells nothing by its timing. */
   find(secret: string): Participant | undefined {
     const participant = this.byDigest.get(digestOf(secret));
-    return participant?.valid === true ? participant : undefined;
+    if (participant?.valid !== true) return undefined;
+    participant.active();
+    return participant;
   }
 }

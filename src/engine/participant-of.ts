@@ -47,6 +47,10 @@ export class ParticipantOf implements Participant {
     );
   }
 
+  active(): void {
+    this.runner.active(this.agent);
+  }
+
   async connect(): Promise<void> {
     await this.runner.barrier.pass(this.agent);
     await this.runner.submit({ type: 'connect', agent: this.agent });

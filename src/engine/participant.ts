@@ -48,6 +48,8 @@ export interface Participant {
   readonly customTools: Readonly<Record<string, CustomToolPlan>>;
   /** The session as it stands; do not keep. */
   readonly state: SessionState;
+  /** It called: it is alive. */
+  active(): void;
   /** False once its secret was revoked or its attempt is over. */
   readonly valid: boolean;
   /** An MCP session begins: marks the agent connected and, for a blocking agent's first one, holds until the others are there or 50 s passed. */

@@ -162,6 +162,7 @@ export class Performer {
     )
       return;
     const digest = agent.secretDigest;
+    const dozing = this.watchdog(duty.agent, agent.plan.timeouts.inactivity);
     const attachment = this.runtime(agent).attach(phase.handle as Handle, this.observer(duty));
     const givenUp = new Promise<undefined>((resolve) => {
       task.giveUp = () => {
@@ -191,6 +192,7 @@ export class Performer {
       });
     } finally {
       cancelWarning();
+      dozing.cancel();
     }
     if (digest !== undefined) runner.world.credentials.remove(digest);
   }
@@ -219,11 +221,38 @@ export class Performer {
     await world.output.release(runner.state.sessionId);
   }
 
+  /** Stops an agent that neither calls nor prints for `inactivity` ms; 0: never. An open wait is a call. */
+  private watchdog(name: string, inactivity: number): { cancel(): void } {
+    const { runner } = this;
+    const { host } = runner.world;
+    if (inactivity === 0) return { cancel() {} };
+    runner.activity.set(name, host.now());
+    let cancelAlarm = (): void => {};
+    const look = (): void => {
+      const agent = this.agent(name);
+      if ((agent?.waits.size ?? 0) > 0) runner.activity.set(name, host.now());
+      const due = (runner.activity.get(name) ?? 0) + inactivity;
+      if (due > host.now()) cancelAlarm = host.at(due, look);
+      else if (agent?.phase.type === 'running')
+        void runner.report({ type: 'stop_agent', agent: name, cause: 'watchdog' });
+    };
+    look();
+    return {
+      cancel: () => {
+        cancelAlarm();
+        runner.activity.delete(name);
+      },
+    };
+  }
+
   private observer(duty: { readonly agent: string; readonly attempt: number }): Observer {
     const { runner } = this;
     const { agent, attempt } = duty;
     return {
-      line: (line) => runner.world.output.append(runner.state.sessionId, { agent, attempt, ...line }),
+      line: (line) => {
+        runner.active(agent);
+        runner.world.output.append(runner.state.sessionId, { agent, attempt, ...line });
+      },
       dropped: (bytes) => runner.world.output.countDropped(runner.state.sessionId, bytes),
       visible: (seen) => void runner.report({ type: 'report_observed', agent, attempt, seen }),
       noted: (fact) => {

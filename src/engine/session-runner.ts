@@ -60,6 +60,9 @@ export class SessionRunner {
   private readonly watchers = new Set<() => void>();
   private readonly listeners = new Set<() => void>();
 
+  /** When agents with an inactivity limit last called or printed. */
+  readonly activity = new Map<string, number>();
+
   /** `state` is mine from now on: nobody else folds into it. */
   constructor(
     readonly world: World,
@@ -140,6 +143,11 @@ export class SessionRunner {
     this.cancelAlarm?.();
     this.cancelAlarm = undefined;
     this.performer.detach();
+  }
+
+  /** An agent called or printed. */
+  active(agent: string): void {
+    if (this.activity.has(agent)) this.activity.set(agent, this.world.host.now());
   }
 
   /** What its runtime last said about an agent's launch. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { AgentDefinition } from '../../src/domain/definition.ts';
+import { DEFAULT_TIMEOUTS, NO_RESTART, type AgentDefinition } from '../../src/domain/definition.ts';
 import { readDefinition } from '../../src/domain/definition-read.ts';
 import type { ReferenceReader } from '../../src/domain/definition-reference.ts';
 import { formatPath } from '../../src/domain/problem.ts';
@@ -86,8 +86,8 @@ describe('a minimal definition', () => {
         },
       },
       options: {},
-      restart: { policy: 'never', maxRestarts: 5, delay: 1_000, maxDelay: 30_000 },
-      timeouts: { connect: 0, stop: 10_000 },
+      restart: NO_RESTART,
+      timeouts: DEFAULT_TIMEOUTS,
     });
   });
 
@@ -532,8 +532,15 @@ describe('runtimes and other keys of ours', () => {
       restart: { policy: 'always', max_restarts: 1, delay: '2s', max_delay: 5_000 },
       timeouts: { connect: '1m' },
     });
-    expect(restart).toEqual({ policy: 'always', maxRestarts: 1, delay: 2_000, maxDelay: 5_000 });
-    expect(timeouts).toEqual({ connect: 60_000, stop: 10_000 });
+    expect(restart).toEqual({
+      policy: 'always',
+      maxRestarts: 1,
+      delay: 2_000,
+      maxDelay: 5_000,
+      stableAfter: 60_000,
+      permanentExitCodes: [],
+    });
+    expect(timeouts).toEqual({ connect: 60_000, stop: 10_000, inactivity: 0 });
   });
 
   test('a prototype is kept as written, within its limits', async () => {

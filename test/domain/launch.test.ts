@@ -1,3 +1,4 @@
+import { DEFAULT_TIMEOUTS, NO_RESTART } from '../../src/domain/definition.ts';
 import { describe, expect, it } from 'vitest';
 import type { AgentPlan, RuntimePlan } from '../../src/domain/graph.ts';
 import { launchSpec } from '../../src/domain/launch.ts';
@@ -23,8 +24,8 @@ const plan = (more: Partial<AgentPlan> = {}): AgentPlan => ({
   plugins: [],
   annotations: {},
   links: [],
-  restart: { policy: 'never', maxRestarts: 5, delay: 1_000, maxDelay: 30_000 },
-  timeouts: { connect: 0, stop: 10_000 },
+  restart: NO_RESTART,
+  timeouts: DEFAULT_TIMEOUTS,
   ...more,
 });
 

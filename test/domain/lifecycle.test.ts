@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_TIMEOUTS, NO_RESTART } from '../../src/domain/definition.ts';
 import type { SessionEvent } from '../../src/domain/event.ts';
 import type { Ending, StopCause } from '../../src/domain/exit.ts';
 import { meaning } from '../../src/domain/lifecycle.ts';
@@ -125,7 +126,13 @@ describe('an exit', () => {
   });
 
   it('is followed by a restart where the policy says so', () => {
-    const restart = { policy: 'on_failure', maxRestarts: 1, delay: 100, maxDelay: 1000 } as const;
+    const restart = {
+      ...NO_RESTART,
+      policy: 'on_failure',
+      maxRestarts: 1,
+      delay: 100,
+      permanentExitCodes: [78],
+    } as const;
     const facts = [opened(plan('a', { restart })), run(), launching('a'), started('a')] as const;
     given(...facts)
       .when(exits('a', 1, { exitCode: 1 }))
@@ -141,7 +148,10 @@ describe('an exit', () => {
       started('a', 2),
     )
       .when(exits('a', 2, { exitCode: 1 }))
-      .then({ type: 'agent_exited' });
+      .then({ type: 'agent_exited' }, { type: 'agent_given_up', attempt: 2 });
+    given(...facts)
+      .when(exits('a', 1, { exitCode: 78 }))
+      .then({ type: 'agent_exited' }, { type: 'agent_given_up', attempt: 1 });
     given(...facts, { type: 'session_stopping', cause: 'requested' })
       .when(exits('a', 1, { exitCode: 1 }))
       .then({ type: 'agent_exited' });
@@ -240,7 +250,7 @@ describe('looking at the clock', () => {
   });
   it('stops an agent that did not connect in time', () => {
     const facts = [
-      opened(plan('a', { timeouts: { connect: 500, stop: 0 } })),
+      opened(plan('a', { timeouts: { ...DEFAULT_TIMEOUTS, connect: 500 } })),
       run(),
       launching('a'),
       started('a'),

@@ -213,6 +213,29 @@ describe('restarts', () => {
   });
 });
 
+describe('the watchdog', () => {
+  it('stops an agent that neither calls nor prints, and its policy starts it again', async () => {
+    const world = await engineWorld({
+      scripts: { idle: { timeouts: { inactivity: 1000 }, restart: { policy: 'on_failure', delay: 100 } } },
+    });
+    const key = await world.open(['idle']);
+    await world.advance(900);
+    world.agent(key.sessionId, 'idle');
+    await world.advance(900);
+    expect(world.coral.session(key).agents.get('idle')?.attempts).toBe(1);
+    const waiting = world.agent(key.sessionId, 'idle').wait({ filters: [], maxWaitMs: 5000 });
+    await world.advance(5000);
+    await waiting;
+    expect(world.coral.session(key).agents.get('idle')?.attempts).toBe(1);
+    await world.advance(1000);
+    expect(world.coral.session(key).agents.get('idle')?.exits).toMatchObject([
+      { reason: 'stopped', cause: 'watchdog' },
+    ]);
+    await world.advance(100);
+    expect(world.coral.session(key).agents.get('idle')?.phase.type).toBe('running');
+  });
+});
+
 describe('deferred execution', () => {
   it('launches nothing until executed, and can be executed once', async () => {
     const world = await engineWorld({ scripts: { worker: {} } });

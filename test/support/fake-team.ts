@@ -87,6 +87,8 @@ export class FakeParticipant implements Participant {
     return this.team.changes.listenerCount('changed');
   }
 
+  active(): void {}
+
   async connect(): Promise<void> {
     this.connects += 1;
     this.events.emit('connecting');

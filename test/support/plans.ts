@@ -1,4 +1,5 @@
 /** Agent plans for tests: complete, with everything that does not matter at its default. */
+import { DEFAULT_TIMEOUTS, NO_RESTART } from '../../src/domain/definition.ts';
 import type { AgentPlan } from '../../src/domain/graph.ts';
 
 export function agentPlan(name: string, given: Partial<AgentPlan> = {}): AgentPlan {
@@ -21,8 +22,8 @@ export function agentPlan(name: string, given: Partial<AgentPlan> = {}): AgentPl
     plugins: [],
     annotations: {},
     links: [],
-    restart: { policy: 'never', maxRestarts: 0, delay: 0, maxDelay: 0 },
-    timeouts: { connect: 0, stop: 0 },
+    restart: NO_RESTART,
+    timeouts: { ...DEFAULT_TIMEOUTS, stop: 0 },
     ...given,
   };
 }

@@ -130,6 +130,7 @@ const additional = [
     reason: z.string(),
     ...stamp,
   }),
+  z.object({ type: z.literal('agent_given_up'), name: z.string(), attempt, reason: z.string(), ...stamp }),
   z.object({ type: z.literal('agent_observed'), name: z.string(), attempt, seen: z.boolean(), ...stamp }),
   z.object({
     type: z.literal('wait_ended'),

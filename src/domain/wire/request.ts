@@ -51,6 +51,8 @@ export const RestartRequest = z.object({
   maxRestarts: z.number().int().min(0).optional(),
   delay: durationMs.optional(),
   maxDelay: durationMs.optional(),
+  stableAfter: durationMs.optional(),
+  permanentExitCodes: z.array(z.number().int().min(0).max(255)).optional(),
 });
 
 export const GraphAgentRequest = z.object({
