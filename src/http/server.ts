@@ -3,7 +3,7 @@
  * the engine only by its interface. Source: docs/wire.md.
  */
 import cookie from '@fastify/cookie';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RouteOptions } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -16,6 +16,7 @@ import { authRoutes } from './auth-routes.ts';
 import { parseJson, parseSessionJson } from './body.ts';
 import { checks } from './checks.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
+import { documentRoutes } from './document-routes.ts';
 import { errorHandler } from './errors.ts';
 import { healthRoutes } from './health-routes.ts';
 import { hostGuard, type HostGuardConfig } from './host-guard.ts';
@@ -84,6 +85,8 @@ declare module 'fastify' {
     public?: boolean;
     /** How the body is read. Default: JSON. */
     body?: 'json' | 'session' | 'form';
+    /** The body may be left out. */
+    optionalBody?: boolean;
   }
 }
 
@@ -161,6 +164,10 @@ export function createHttpServer(options: HttpServerOptions): App {
   // In a plugin of their own, so that whatever documents routes can be registered before them.
   void app.register(async (routes) => {
     const typed = routes as App;
+    const known: RouteOptions[] = [];
+    typed.addHook('onRoute', (route) => {
+      if (route.method !== 'HEAD') known.push(route);
+    });
     healthRoutes(typed, door);
     authRoutes(typed, auth);
     sessionRoutes(typed, door);
@@ -173,6 +180,7 @@ export function createHttpServer(options: HttpServerOptions): App {
     registryRoutes(typed, door);
     teamRoutes(typed, door);
     archiveRoutes(typed, door);
+    documentRoutes(typed, door, known);
   });
   return app;
 }

@@ -27,6 +27,7 @@ export function sessionRoutes(app: App, { coral }: Door): void {
   app.route({
     method: 'POST',
     url: '/api/v1/local/session/:namespace/:sessionId',
+    config: { optionalBody: true },
     schema: {
       tags,
       summary: 'Execute a deferred session',

@@ -1,0 +1,50 @@
+/** The API's description, and a page that shows it. Source: docs/wire.md, "Documents". */
+import { createHash } from 'node:crypto';
+import type { RouteOptions } from 'fastify';
+import { z } from 'zod';
+import { DOCS_PAGE, DOCS_SCRIPT } from './docs-page.ts';
+import { openApi } from './openapi.ts';
+import type { App, Door } from './server.ts';
+
+/** `routes`: all that were registered, also after this. */
+export function documentRoutes(app: App, { version }: Door, routes: readonly RouteOptions[]): void {
+  let document: string | undefined;
+  app.route({
+    method: 'GET',
+    url: '/api_v1.json',
+    config: { public: true },
+    schema: {
+      tags: ['server'],
+      summary: 'This document',
+      security: [],
+      response: { 200: z.looseObject({ openapi: z.string() }).describe('OpenAPI 3.1') },
+    },
+    handler: async (_request, reply) => {
+      document ??= JSON.stringify(openApi(routes, version));
+      return reply
+        .type('application/json; charset=utf-8')
+        .serializer(String)
+        .send(document as never);
+    },
+  });
+
+  const script = createHash('sha256').update(DOCS_SCRIPT).digest('base64');
+  const policy = `default-src 'none'; script-src 'sha256-${script}'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'`;
+  app.route({
+    method: 'GET',
+    url: '/ui/docs',
+    config: { public: true },
+    schema: {
+      tags: ['server'],
+      summary: 'A page that shows this document',
+      security: [],
+      response: { 200: z.string().describe('text/html') },
+    },
+    handler: async (_request, reply) =>
+      reply
+        .header('content-security-policy', policy)
+        .type('text/html; charset=utf-8')
+        .serializer(String)
+        .send(DOCS_PAGE),
+  });
+}
