@@ -48,7 +48,7 @@ it('has every route that the server has', async () => {
   for (const route of found) {
     const [method = '', path = ''] = route.split(' ');
     const url = path.replace(/\{(\w+)\}/g, ':$1');
-    expect(door.app.hasRoute({ method: method.toUpperCase() as never, url }), route).toBe(true);
+    expect(door.app.hasRoute({ method: method.toUpperCase(), url }), route).toBe(true);
   }
   const lines = door.app.printRoutes({ commonPrefix: false }).split('\n');
   expect(lines.length).toBeGreaterThan(20);
