@@ -38,11 +38,7 @@ describe('an executable', () => {
     const world = await executableWorld(options);
     worlds.push(world);
     const spec = executableSpec(path, words, { folder, ...more });
-    const handle = await world.runtime.launch(
-      { ...spec, how: { ...spec.how, ...how } },
-      noSignal(),
-      nobody,
-    );
+    const handle = await world.runtime.launch({ ...spec, how: { ...spec.how, ...how } }, noSignal(), nobody);
     return new Ears().attachTo(world.runtime, handle);
   };
   const saying = async (...args: Parameters<typeof start>): Promise<string[]> => {

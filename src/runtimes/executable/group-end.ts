@@ -32,6 +32,7 @@ export class GroupEnd {
   readonly done: Promise<StopReceipt>;
   /** On the monotonic clock, ms. */
   private deadline: number;
+  private groupIsOurs = false;
   private wake: () => void = () => undefined;
 
   constructor(
@@ -77,13 +78,15 @@ export class GroupEnd {
   }
 
   private async members(): Promise<readonly Seen[]> {
-    return membersOf(this.target, await this.table.scan());
+    const { processes, groupIsOurs } = membersOf(this.target, await this.table.scan());
+    this.groupIsOurs = groupIsOurs;
+    return processes;
   }
 
   private signal(members: readonly Seen[], signal: 'SIGTERM' | 'SIGKILL'): void {
-    const { pid: group } = this.target;
-    if (members.some((member) => member.group === group)) send(-group, signal);
-    for (const member of members) if (member.group !== group) send(member.pid, signal);
+    const inGroup = (member: Seen): boolean => this.groupIsOurs && member.group === this.target.pid;
+    if (members.some(inGroup)) send(-this.target.pid, signal);
+    for (const member of members) if (!inGroup(member)) send(member.pid, signal);
   }
 
   private async leaderGoneOrDue(): Promise<void> {
@@ -113,21 +116,34 @@ export class GroupEnd {
   }
 }
 
-/** The living processes of an attempt (G2). */
-export function membersOf(target: Target, seen: readonly Seen[]): readonly Seen[] {
+/** What lives of an attempt (G2). */
+export interface Members {
+  readonly processes: readonly Seen[];
+  /** Whether the group of the leader's number is the attempt's, and may be sent signals as one. */
+  readonly groupIsOurs: boolean;
+}
+
+/** Picks an attempt's processes from what a scan saw. The server and its own group and session never are. */
+export function membersOf(target: Target, seen: readonly Seen[]): Members {
   const { pid, start, mark } = target;
-  const isOurs = (process: Seen): boolean => process.pid === pid && process.start === start;
-  const marked = (process: Seen): boolean => process.mark === mark;
+  const isLeader = (one: Seen): boolean => one.pid === pid && one.start === start;
+  const isMarked = (one: Seen): boolean => one.mark === mark;
   const isChild = target.exited !== undefined;
-  const groupIsOurs = isChild || seen.some((one) => isOurs(one) || (one.group === pid && marked(one)));
-  const sessionIsOurs = isChild || seen.some((one) => isOurs(one) || (one.session === pid && marked(one)));
-  return seen.filter(
+  const server = seen.find((one) => one.pid === process.pid);
+  const isProven = (number: (one: Seen) => number): boolean =>
+    (!server || number(server) !== pid) &&
+    (isChild || seen.some((one) => isLeader(one) || (number(one) === pid && isMarked(one))));
+  const groupIsOurs = isProven((one) => one.group);
+  const sessionIsOurs = isProven((one) => one.session);
+  const processes = seen.filter(
     (one) =>
-      isOurs(one) ||
-      marked(one) ||
-      (groupIsOurs && one.group === pid) ||
-      (sessionIsOurs && one.session === pid),
+      one !== server &&
+      (isLeader(one) ||
+        isMarked(one) ||
+        (groupIsOurs && one.group === pid) ||
+        (sessionIsOurs && one.session === pid)),
   );
+  return { processes, groupIsOurs };
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {
@@ -138,6 +154,6 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-function describe(process: Seen): string {
-  return `process ${process.pid} (${process.name})`;
+function describe(one: Seen): string {
+  return `process ${one.pid} (${one.name})`;
 }

@@ -61,7 +61,11 @@ export class ProcTable implements ProcessTable {
         const before = this.known.get(pid);
         const mark = before?.start === stat.start ? before.mark : await markIn(pid);
         if (isSettled(stat)) known.set(pid, { start: stat.start, mark });
-        const { name, group, session, start } = stat;
+        // A process that was just being made was still in its maker's group when it was first looked at; one that
+        // shows a mark has left that.
+        const settled = mark === undefined || isSettled(stat) ? stat : statOf(pid);
+        if (!settled || settled.start !== stat.start || isDead(settled)) continue;
+        const { name, group, session, start } = settled;
         seen.push({ pid, name, group, session, start, ...(mark !== undefined && { mark }) });
       }
     };

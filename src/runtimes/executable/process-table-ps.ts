@@ -63,10 +63,9 @@ function rowIn(line: string): Row | undefined {
 }
 
 async function scan(): Promise<readonly Seen[]> {
-  const [{ stdout: rows }, marks] = await Promise.all([
-    run('ps', ['-A', '-o', 'pid=,pgid=,stat=,lstart=,comm='], OPTIONS),
-    marksByPid(),
-  ]);
+  // Marks first: a process that shows one has its group already, a process that has none yet may still get another.
+  const marks = await marksByPid();
+  const { stdout: rows } = await run('ps', ['-A', '-o', 'pid=,pgid=,stat=,lstart=,comm='], OPTIONS);
   return rows.split('\n').flatMap((line) => {
     const row = rowIn(line);
     if (!row || row.state.startsWith('Z')) return [];
