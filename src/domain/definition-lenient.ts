@@ -138,6 +138,7 @@ function modernProxy(proxy: Mapping, at: KeyPath, warn: Warn): void {
   }
 }
 
+/** True for plain objects: what a mapping of YAML or a table of TOML becomes. */
 export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

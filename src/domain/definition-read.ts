@@ -17,6 +17,7 @@ import { error, warning } from './problem.ts';
 import type { KeyPath, Problem } from './problem.ts';
 import { inSentences, problemsOf } from './schema-parts.ts';
 
+/** What came of reading a definition. */
 export interface DefinitionReading {
   /** Absent when a problem is an error. */
   readonly definition?: AgentDefinition;

@@ -8,6 +8,7 @@ import type { KeyPath } from './problem.ts';
 
 type Schema = z.core.$ZodType;
 
+/** A key that the schema does not know, or that was given twice. */
 export interface StrangeKey {
   /** As written. */
   readonly path: KeyPath;
@@ -15,6 +16,7 @@ export interface StrangeKey {
   readonly message: string;
 }
 
+/** A value held against a schema, key by key. */
 export interface KeyReading {
   /** With the schema's own keys; keys that are null are left out, unknown ones too. */
   readonly value: unknown;
@@ -26,6 +28,7 @@ export interface KeyReading {
 /** `exact`: keys as in the schema. `any`: camelCase, kebab-case and snake_case alike. */
 export type KeySpelling = 'exact' | 'any';
 
+/** Holds the keys of `given` against `schema`, all the way down. Values are not judged: that is the parse that follows. */
 export function readKeys(schema: Schema, given: unknown, spelling: KeySpelling): KeyReading {
   const strange: StrangeKey[] = [];
   const renamed = new Map<string, string>();

@@ -19,6 +19,7 @@ export interface AgentLookup {
 
 type AgentInput = SessionRequestInput['agentGraphRequest']['agents'][number];
 
+/** What came of reading one agent of a team. */
 export interface AgentReading {
   /** Absent when something is wrong with it. */
   readonly agent?: AgentInput;
@@ -27,6 +28,7 @@ export interface AgentReading {
   readonly problems: readonly Problem[];
 }
 
+/** The agent of a session request that the entry `name` of a team means; `at` is the path of that entry. */
 export function readAgent(name: string, given: TeamAgent, lookup: AgentLookup, at: KeyPath): AgentReading {
   const problems: Problem[] = [];
   const use = whichAgent(given.use, lookup, [...at, 'use'], problems);

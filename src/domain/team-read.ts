@@ -26,6 +26,7 @@ export interface TeamSource {
   locate(path: KeyPath): { readonly line: number } | undefined;
 }
 
+/** What came of reading a team file. */
 export interface TeamReading {
   /** Absent when a problem is an error. */
   readonly team?: Team;

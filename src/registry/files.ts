@@ -23,6 +23,7 @@ import type { DefinitionReading, TeamFileReading } from './read-file.ts';
 import { watch } from './watch.ts';
 import type { Watch } from './watch.ts';
 
+/** Where files are looked for, and how often. */
 export interface RegistryOptions {
   /** Where definitions are; relative ones start at `base`. */
   readonly patterns: readonly string[];

@@ -5,6 +5,7 @@ import type { RegistryAgent } from '../domain/definition.ts';
 import type { Fault } from '../ports/registry.ts';
 import type { DefinitionReading, TeamFileReading } from './read-file.ts';
 
+/** Everything that is found by name, and what is wrong. */
 export interface Offer {
   readonly agents: readonly RegistryAgent[];
   readonly byId: ReadonlyMap<string, RegistryAgent>;
@@ -15,6 +16,7 @@ export interface Offer {
   readonly made: readonly unknown[];
 }
 
+/** Before anything was read. */
 export const NOTHING: Offer = {
   agents: [],
   byId: new Map(),
@@ -85,6 +87,7 @@ function byNameThenNewest(a: RegistryAgent, b: RegistryAgent): number {
   return semver.rcompare(a.definition.version, b.definition.version);
 }
 
+/** `name@version`. */
 export function idOf({ name, version }: { readonly name: string; readonly version: string }): string {
   return `${name}@${version}`;
 }

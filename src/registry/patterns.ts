@@ -13,6 +13,7 @@ export interface Kind {
   byWildcard(name: string): boolean;
 }
 
+/** A file that a pattern means. */
 export interface Found {
   /** Absolute. */
   readonly path: string;
@@ -23,9 +24,12 @@ export interface Found {
 const isDefinition = (name: string): boolean => /^coral-agent\.(toml|yaml|yml)$/i.test(name);
 const isDocument = (name: string): boolean => /^[^.].*\.(toml|yaml|yml)$/i.test(name);
 
+/** `coral-agent.toml` or `.yaml` in folders; by wildcard any document, which has to look like one. */
 export const DEFINITIONS: Kind = { inFolder: isDefinition, byWildcard: isDocument };
+/** Any YAML or TOML document. */
 export const TEAMS: Kind = { inFolder: isDocument, byWildcard: isDocument };
 
+/** A pattern of the configuration, taken apart. */
 export interface Pattern {
   readonly kind: Kind;
   /** As the configuration has it. */

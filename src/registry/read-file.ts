@@ -74,6 +74,7 @@ async function fetchBytes(url: string, signal: AbortSignal | undefined): Promise
   }
 }
 
+/** What came of reading a definition file. */
 export interface DefinitionReading {
   readonly definition?: AgentDefinition;
   readonly faults: readonly Fault[];
@@ -117,6 +118,7 @@ export async function readDefinitionText(
   };
 }
 
+/** What came of reading a team file. */
 export interface TeamFileReading {
   readonly team?: Team;
   readonly faults: readonly Fault[];
@@ -124,6 +126,7 @@ export interface TeamFileReading {
   readonly check: () => readonly Fault[];
 }
 
+/** `text` is the content of `file` (absolute); `lookup` is asked when a request is made or checked. */
 export function readTeamText(text: string, file: string, lookup: AgentLookup): TeamFileReading {
   const source: Source | { faults: readonly Fault[] } = parseSource(text, file);
   if (!isSource(source)) return { faults: source.faults, check: () => [] };

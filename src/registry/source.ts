@@ -16,6 +16,7 @@ export interface Position {
   readonly column: number;
 }
 
+/** What a text says, and where. */
 export interface Source {
   /** Objects, lists, strings, booleans, numbers, bigints (only beyond the safe integers) and null. */
   readonly value: unknown;
@@ -33,6 +34,7 @@ export function parseSource(text: string, file: string): Source | { readonly fau
   }
 }
 
+/** True when the text could be read. */
 export function isSource(read: Source | { readonly faults: readonly Fault[] }): read is Source {
   return 'locate' in read;
 }

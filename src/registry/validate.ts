@@ -5,6 +5,7 @@ import type { Fault } from '../ports/registry.ts';
 import { readDefinitionText, readTeamText, readText } from './read-file.ts';
 import { isSource, parseSource } from './source.ts';
 
+/** What one file is, and everything that is wrong with it. */
 export interface Validation {
   /** `configuration` and `unknown` files are not looked into. */
   readonly kind: 'definition' | 'team' | 'configuration' | 'unknown';

@@ -13,6 +13,7 @@ const SETTLE_MS = 60;
 /** How often everything is looked at where the system cannot watch (out of watches, odd file systems). ms. */
 const FALLBACK_MS = 1_000;
 
+/** A watch that goes on until it is closed. */
 export interface Watch {
   /** Files outside the patterns that matter too, in place of those of before. */
   alsoWatch(files: ReadonlySet<string>): void;
