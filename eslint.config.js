@@ -1,7 +1,8 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', '.coral/**', '**/*.mjs', 'eslint.config.js'] },
+  // Templates are checked where they have become somebody's project: `coral init` and its tests.
+  { ignores: ['dist*/**', 'node_modules/**', '.coral/**', 'templates/**', '**/*.mjs', 'eslint.config.js'] },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
