@@ -162,6 +162,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       settings: {
         defaultWaitMs: config.session.defaultWaitTimeout,
         stateMessageLimit: config.session.stateMessageLimit,
+        limits: config.limits,
       },
       log,
       webhooks: {

@@ -2,6 +2,7 @@
  * Every key of the configuration, with its default. Names here are the canonical ones (camelCase); files, flags and
  * variables may write them in kebab-case or snake_case too. Source: docs/wire.md, "Configuration".
  */
+import { DEFAULT_LIMITS } from '../domain/limits.ts';
 import { z } from 'zod';
 import { bool, choice, duration, integer, positive, size, text, texts, variable } from './fields.ts';
 
@@ -131,6 +132,15 @@ const limits = z.object({
   bodySize: size().default(8 * MiB),
   /** An MCP session that said nothing for so long is forgotten. */
   mcpIdleTimeout: duration().default(30 * 60_000),
+  /** Live sessions of the server. */
+  sessions: integer(1, COUNT).default(DEFAULT_LIMITS.sessions),
+  agentsPerSession: integer(1, COUNT).default(DEFAULT_LIMITS.agentsPerSession),
+  /** Launches of one runtime under way at once; the rest wait their turn. */
+  launchesAtOnce: integer(1, COUNT).default(DEFAULT_LIMITS.launchesAtOnce),
+  messagesPerThread: integer(1, COUNT).default(DEFAULT_LIMITS.messagesPerThread),
+  /** Bytes of one message. */
+  messageSize: size().default(DEFAULT_LIMITS.messageSize),
+  waitsPerAgent: integer(1, COUNT).default(DEFAULT_LIMITS.waitsPerAgent),
 });
 
 export const ConfigSchema = z.object({

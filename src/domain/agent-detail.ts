@@ -68,7 +68,7 @@ function because(
         return 'The session is deferred: nothing is launched until it is executed.';
       if (phase.retryAt !== undefined)
         return `It is started again at ${isoTime(phase.retryAt)} (${phase.reason ?? 'restart'}).`;
-      return 'Its launch is next.';
+      return progress ?? 'Its launch is next.';
     case 'launching':
       return progress === undefined ? 'It is being launched.' : `It is being launched: ${progress}`;
     case 'running':

@@ -5,6 +5,7 @@
 import type { Command } from './command.ts';
 import type { SessionEvent } from './event.ts';
 import * as lifecycle from './lifecycle.ts';
+import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import * as messaging from './messaging.ts';
 import { Refusal } from './refusal.ts';
 import * as roll from './roll.ts';
@@ -45,7 +46,12 @@ const PHASES: { readonly [K in Command['type']]: readonly SessionPhase['type'][]
 };
 
 /** Decides one command at `now` (wall-clock ms). Pure. */
-export function decide(state: SessionState, command: Command, now: number): Decision {
+export function decide(
+  state: SessionState,
+  command: Command,
+  now: number,
+  limits: Limits = DEFAULT_LIMITS,
+): Decision {
   if (!PHASES[command.type].includes(state.phase.type)) return refusedByPhase(state, command);
   switch (command.type) {
     case 'execute':
@@ -61,7 +67,7 @@ export function decide(state: SessionState, command: Command, now: number): Deci
     case 'change_ttl':
       return roll.changeTtl(command);
     case 'add_agent':
-      return roll.addAgent(state, command);
+      return roll.addAgent(state, command, limits);
     case 'dismiss_agent':
       return roll.dismissAgent(state, command, now);
     case 'begin_launch':
@@ -81,7 +87,7 @@ export function decide(state: SessionState, command: Command, now: number): Deci
     case 'disconnect':
       return lifecycle.disconnect(state, command);
     case 'start_wait':
-      return messaging.startWait(state, command);
+      return messaging.startWait(state, command, limits);
     case 'end_wait':
       return messaging.endWait(state, command);
     case 'read_state':
@@ -95,7 +101,7 @@ export function decide(state: SessionState, command: Command, now: number): Deci
     case 'remove_participant':
       return messaging.removeParticipant(state, command);
     case 'send_message':
-      return messaging.sendMessage(state, command);
+      return messaging.sendMessage(state, command, limits);
   }
 }
 

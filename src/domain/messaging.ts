@@ -5,6 +5,7 @@
 import type { Command } from './command.ts';
 import type { Decision } from './decide.ts';
 import type { MessageRecord } from './inbox.ts';
+import type { Limits } from './limits.ts';
 import { Refusal } from './refusal.ts';
 import type { SessionState, ThreadState } from './state.ts';
 
@@ -61,7 +62,7 @@ export function removeParticipant(state: SessionState, command: Of<'remove_parti
 }
 
 /** A message mentions participants of its thread, never its sender; a name said twice counts once. */
-export function sendMessage(state: SessionState, command: Of<'send_message'>): Decision {
+export function sendMessage(state: SessionState, command: Of<'send_message'>, limits: Limits): Decision {
   const before = command.key === undefined ? undefined : sentBefore(state, command.by, command.key);
   if (before !== undefined) {
     // Sent before, but its sender did not hear the answer: it is the same message, whatever happened since.
@@ -73,6 +74,18 @@ export function sendMessage(state: SessionState, command: Of<'send_message'>): D
   }
   const thread = openThread(state, command.threadId, command.by, 'send messages into');
   if (thread instanceof Refusal) return thread;
+  if (tooLarge(command.text, limits.messageSize)) {
+    return new Refusal(
+      'too_large',
+      `A message may have at most ${limits.messageSize} bytes (limits.messageSize); send less, or a place where the rest can be found.`,
+    );
+  }
+  if (thread.messages.length >= limits.messagesPerThread) {
+    return new Refusal(
+      'limit_exceeded',
+      `Thread ${thread.id} has ${thread.messages.length} messages, as many as a thread may have (limits.messagesPerThread); close it with a summary and create a new one.`,
+    );
+  }
   const mentions = command.mentions.length < 2 ? command.mentions : [...new Set(command.mentions)];
   for (const name of mentions) {
     if (name === command.by) {
@@ -110,8 +123,15 @@ export function sentBefore(state: SessionState, sender: string, key: string): Me
 }
 
 /** An agent begins to wait; what it waits for is for followers to see. */
-export function startWait(state: SessionState, command: Of<'start_wait'>): Decision {
-  if (!state.agents.has(command.agent)) return noSuchAgent(state, command.agent);
+export function startWait(state: SessionState, command: Of<'start_wait'>, limits: Limits): Decision {
+  const agent = state.agents.get(command.agent);
+  if (agent === undefined) return noSuchAgent(state, command.agent);
+  if (agent.waits.size >= limits.waitsPerAgent) {
+    return new Refusal(
+      'limit_exceeded',
+      `You have ${agent.waits.size} waits open, as many as an agent may have (limits.waitsPerAgent); end one first.`,
+    );
+  }
   return [{ type: 'wait_started', agent: command.agent, waitId: command.waitId, filters: command.filters }];
 }
 
@@ -138,6 +158,12 @@ export function readState(state: SessionState, command: Of<'read_state'>): Decis
   const agent = state.agents.get(command.agent);
   if (agent === undefined) return noSuchAgent(state, command.agent);
   return agent.inbox.hasPlain ? [{ type: 'state_read', agent: command.agent, upTo: command.upTo }] : [];
+}
+
+/** Measured only where the length leaves a doubt: a UTF-16 unit takes one to three bytes. */
+function tooLarge(text: string, bytes: number): boolean {
+  if (text.length * 3 <= bytes) return false;
+  return text.length > bytes || new TextEncoder().encode(text).length > bytes;
 }
 
 /** The thread, if it is there for this agent, open, and the agent takes part. */

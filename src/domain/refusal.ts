@@ -26,7 +26,8 @@ export const REFUSAL_CODES = [
   'stale', // a report for an attempt that is over: means nothing, told to nobody
   'conflict', // somebody else was first
   'idempotency_conflict', // a key that was used for something else
-  'limit_exceeded',
+  'limit_exceeded', // as much as there may be of something
+  'too_large', // bigger than one may be
   'docker_unavailable',
   'storage_full', // the journal's disk is full
   'storage_unavailable', // the journal cannot be written

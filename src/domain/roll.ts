@@ -6,6 +6,7 @@ import type { Command } from './command.ts';
 import type { Decision } from './decide.ts';
 import type { SessionEvent } from './event.ts';
 import { stopOf } from './lifecycle.ts';
+import type { Limits } from './limits.ts';
 import { Refusal } from './refusal.ts';
 import type { SessionState } from './state.ts';
 
@@ -17,12 +18,18 @@ export function changeTtl(command: Of<'change_ttl'>): Decision {
 }
 
 /** A name is never used twice in a session, not even after its agent left: messages name their sender. */
-export function addAgent(state: SessionState, command: Of<'add_agent'>): Decision {
+export function addAgent(state: SessionState, command: Of<'add_agent'>, limits: Limits): Decision {
   const { name } = command.plan;
   if (state.agents.has(name)) {
     return new Refusal(
       'conflict',
       `Session ${state.sessionId} has (or had) an agent "${name}" already; choose another name.`,
+    );
+  }
+  if (state.agents.size >= limits.agentsPerSession) {
+    return new Refusal(
+      'limit_exceeded',
+      `Session ${state.sessionId} has ${state.agents.size} agents, as many as a session may have (limits.agentsPerSession).`,
     );
   }
   return [{ type: 'agent_added', plan: command.plan, groups: command.groups }];

@@ -29,6 +29,8 @@ export interface RosterContext {
   find(id: RegistryIdentifier): RegistryAgent | undefined;
   /** Names of all local agents, for a hint. */
   readonly names: readonly string[];
+  /** The most agents of one session. */
+  readonly agentsPerSession: number;
   /** The runtimes this server can launch. */
   readonly runtimes: ReadonlySet<RuntimeKind>;
 }
@@ -53,6 +55,13 @@ export function resolveRoster(request: SessionRequest, context: RosterContext): 
   };
 
   if (agents.length === 0) at('agents', 'A session needs at least one agent.');
+  if (agents.length > context.agentsPerSession) {
+    at(
+      'agents',
+      `The request has ${agents.length} agents; a session may have at most ${context.agentsPerSession} (limits.agentsPerSession).`,
+      'limit_exceeded',
+    );
+  }
   const names = new Set<string>();
   for (const [index, agent] of agents.entries()) {
     if (!isName(agent.name)) {

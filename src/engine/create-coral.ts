@@ -16,6 +16,7 @@ import { JournalArchive } from './archive.ts';
 import type { Coral } from './coral.ts';
 import { Credentials } from './credentials.ts';
 import { Directory } from './directory.ts';
+import { LaunchQueue } from './launch-queue.ts';
 import { LiveFeed } from './feed.ts';
 import { Opening } from './opening.ts';
 import { Outbox } from './outbox.ts';
@@ -53,6 +54,9 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     agentPort: () => parts.agentPort(),
     feed,
     credentials,
+    launches: new Map(
+      [...parts.runtimes.keys()].map((kind) => [kind, new LaunchQueue(parts.settings.limits.launchesAtOnce)]),
+    ),
     closed: (runner) => directory.leave(runner.key),
   };
   const archive = new JournalArchive(journal);

@@ -35,6 +35,13 @@ export class Directory {
     private readonly publish: LiveFeed['publish'],
   ) {}
 
+  /** Live sessions, those that are being opened included. */
+  get live(): number {
+    let live = 0;
+    for (const { runners, opening } of this.places.values()) live += runners.size + opening;
+    return live;
+  }
+
   /** Reads the namespaces; call once, before anything else. */
   async load(): Promise<void> {
     for (;;) {

@@ -118,6 +118,13 @@ export class Opening {
     if (settings !== undefined) this.checkSettings(settings);
     await this.checkRuntimes(roster.agents);
 
+    const most = world.settings.limits.sessions;
+    if (directory.live >= most) {
+      throw new Refusal(
+        'limit_exceeded',
+        `There are ${directory.live} live sessions, as many as this server takes (limits.sessions); close some, or try again later.`,
+      );
+    }
     const namespace = await directory.reserve(request.namespaceProvider);
     const key = { namespace, sessionId };
     try {
@@ -160,6 +167,7 @@ export class Opening {
     return {
       find: (id) => registry.find(id),
       names: [...new Set(registry.agents().map(({ definition }) => definition.name))],
+      agentsPerSession: world.settings.limits.agentsPerSession,
       runtimes: new Set(world.runtimes.keys()),
     };
   }

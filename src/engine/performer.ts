@@ -26,7 +26,7 @@ export class Performer {
   private readonly tasks = new Map<string, Task>();
   private detached = false;
   /** What the runtime last said of an agent's launch. */
-  readonly progress = new Map<string, string>();
+  private readonly progress = new Map<string, string>();
 
   constructor(private readonly runner: SessionRunner) {}
 
@@ -46,6 +46,19 @@ export class Performer {
       this.tasks.set(duty.key, task);
       void this.run(duty, task);
     }
+  }
+
+  /** Where an agent's launch stands: its place in the queue, or what its runtime last said. */
+  progressOf(name: string): string | undefined {
+    for (const queue of this.runner.world.launches.values()) {
+      const place = queue.placeOf(this.nameInQueue(name));
+      if (place !== undefined) return place;
+    }
+    return this.progress.get(name);
+  }
+
+  private nameInQueue(agent: string): string {
+    return `${this.runner.state.sessionId}/${agent}`;
   }
 
   /** Lets go of everything without ending anything. */
@@ -91,13 +104,26 @@ export class Performer {
   }
 
   private async launch(duty: Extract<Duty, { type: 'launch' }>, task: Task): Promise<void> {
+    const kind = this.agent(duty.agent)?.plan.runtime.kind;
+    const queue = kind === undefined ? undefined : this.runner.world.launches.get(kind);
+    if (queue === undefined) throw new Error(`this server has no ${kind ?? 'such'} runtime`);
+    const abort = new AbortController();
+    task.giveUp = () => abort.abort();
+    const turn = await queue.turn(this.nameInQueue(duty.agent), abort.signal);
+    if (turn === undefined) return;
+    try {
+      await this.launchNow(duty, abort.signal);
+    } finally {
+      turn.done();
+    }
+  }
+
+  private async launchNow(duty: Extract<Duty, { type: 'launch' }>, signal: AbortSignal): Promise<void> {
     const { runner } = this;
     const { world } = runner;
     const agent = this.agent(duty.agent);
     if (agent?.phase.type !== 'waiting') return;
     const { plan } = agent;
-    const abort = new AbortController();
-    task.giveUp = () => abort.abort();
 
     // The intent is written down before the act, so that a crash in between is found by the label.
     const secret = world.host.secret();
@@ -128,7 +154,7 @@ export class Performer {
         version: plan.id.version,
         ...(extraEnvironment !== undefined && { extraEnvironment }),
       });
-      handle = await runtime.launch(spec, abort.signal, this.observer(duty));
+      handle = await runtime.launch(spec, signal, this.observer(duty));
     } catch (error) {
       const detail =
         error instanceof LaunchFailure ? error.message : `The launch failed unexpectedly: ${reasonOf(error)}`;

@@ -152,7 +152,7 @@ export class SessionRunner {
 
   /** What its runtime last said about an agent's launch. */
   progressOf(agent: string): string | undefined {
-    return this.performer.progress.get(agent);
+    return this.performer.progressOf(agent);
   }
 
   tags(more?: { agent?: string; error?: unknown }): Record<string, unknown> {
@@ -169,7 +169,7 @@ export class SessionRunner {
     this.busy = true;
     for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
       const now = this.world.host.now();
-      const decision = decide(this.current, next.command, now);
+      const decision = decide(this.current, next.command, now, this.world.settings.limits);
       if (decision instanceof Refusal) {
         next.reject(decision);
         continue;

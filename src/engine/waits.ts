@@ -86,7 +86,8 @@ export class Waits {
         .catch((error: unknown) => {
           if (this.parked.get(agent)?.has(parked) !== true) return;
           forget();
-          if (error instanceof Refusal) resolve(NOTHING);
+          // The session began to stop in this moment: that ends waits, it is no fault of the caller.
+          if (error instanceof Refusal && error.code !== 'limit_exceeded') resolve(NOTHING);
           else reject(error instanceof Error ? error : new Error(String(error)));
         });
     });

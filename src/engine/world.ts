@@ -1,5 +1,6 @@
 /** What a session runner works with; made once by `create-coral.ts` and shared by all runners. */
 import type { RuntimeKind } from '../domain/definition.ts';
+import type { Limits } from '../domain/limits.ts';
 import type { Host } from '../ports/host.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
@@ -8,6 +9,7 @@ import type { Runtime } from '../ports/runtime.ts';
 import type { Vault } from '../ports/vault.ts';
 import type { Credentials } from './credentials.ts';
 import type { LiveFeed } from './feed.ts';
+import type { LaunchQueue } from './launch-queue.ts';
 import type { SessionRunner } from './session-runner.ts';
 
 /** What the configuration says to the engine. */
@@ -16,6 +18,7 @@ export interface EngineSettings {
   readonly defaultWaitMs: number;
   /** `coral://state` lists at most this many messages of a thread. */
   readonly stateMessageLimit: number;
+  readonly limits: Limits;
   /** Variables for every launch (operator's `debug.additional…Environment`), by runtime. */
   readonly extraEnvironment?: Partial<Record<RuntimeKind, Readonly<Record<string, string>>>>;
 }
@@ -31,6 +34,8 @@ export interface World {
   readonly feed: LiveFeed;
   readonly credentials: Credentials;
   readonly settings: EngineSettings;
+  /** Launches of one runtime do not hold up those of another. */
+  readonly launches: ReadonlyMap<RuntimeKind, LaunchQueue>;
   readonly log: Log;
   /** The port agents reach us on. */
   agentPort(): number;

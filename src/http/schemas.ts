@@ -23,7 +23,8 @@ const SENTENCES = {
   401: 'No key, or one that is not known',
   404: 'There is no such thing',
   409: 'Something else is in the way: a name that is taken, or a key that was used for something else',
-  413: 'The body is too large',
+  413: 'The body (or a message) is too large',
+  429: 'As much as there may be; try again later, or with less',
   503: 'Cannot be done for now; try again later',
   507: 'The disk is full; nothing new is taken',
 } as const;
@@ -35,7 +36,7 @@ export function errors(...statuses: readonly (keyof typeof SENTENCES)[]): Record
 }
 
 /** What every route may answer whose request is written down. */
-export const WRITES = [400, 413, 503, 507] as const;
+export const WRITES = [400, 413, 429, 503, 507] as const;
 
 /**
  * The caller's own name for a request. Asked again with it, the same request is answered as the first time; another

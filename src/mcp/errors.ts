@@ -38,6 +38,7 @@ const ADVICE: Readonly<Record<RefusalCode, Advice>> = {
   conflict: { advice: 'Try again.' },
   idempotency_conflict: NONE,
   limit_exceeded: NONE,
+  too_large: NONE,
   docker_unavailable: NONE,
   storage_full: LATER,
   storage_unavailable: LATER,

@@ -6,6 +6,7 @@ import type { Participant } from '../../src/engine/participant.ts';
 import type { RegistryAgent, RuntimeKind, ScriptedRuntime } from '../../src/domain/definition.ts';
 import { DEFAULT_TIMEOUTS, NO_RESTART } from '../../src/domain/definition.ts';
 import type { OptionDefinition } from '../../src/domain/option.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../src/domain/limits.ts';
 import { SessionRequest, type SessionRequestInput } from '../../src/domain/wire/request.ts';
 import { openMemoryJournal } from '../../src/journal/memory.ts';
 import { openMemoryVault } from '../../src/journal/vault-memory.ts';
@@ -119,6 +120,7 @@ export interface WorldParts {
   runtimes?: readonly Runtime[];
   log?: Log;
   webhooks?: OutboxOptions;
+  limits?: Partial<Limits>;
 }
 
 export interface EngineWorld {
@@ -164,7 +166,11 @@ export async function engineWorld(parts: WorldParts = {}): Promise<EngineWorld> 
     runtimes,
     registry: parts.registry ?? scriptedRegistry(parts.scripts ?? { worker: {} }),
     instance: 'instance-of-a-test',
-    settings: { defaultWaitMs: 30_000, stateMessageLimit: 500 },
+    settings: {
+      defaultWaitMs: 30_000,
+      stateMessageLimit: 500,
+      limits: { ...DEFAULT_LIMITS, ...parts.limits },
+    },
     log: parts.log ?? SILENT,
     agentPort: () => 5555,
     ...(parts.webhooks !== undefined && { webhooks: parts.webhooks }),
