@@ -167,6 +167,7 @@ function apply(state: OwnedSession, event: SessionEvent, time: number): void {
       if (agent !== undefined) applyToAgent(state, agent, event, time);
       return;
     }
+    case 'agent_given_up': // its exit said all there is to know
     case 'docker_container_created':
     case 'docker_container_removed':
       return;
@@ -201,7 +202,7 @@ function executed(state: OwnedSession): Executed {
 
 type AgentEvent = Exclude<
   Extract<SessionEvent, { readonly agent: string }>,
-  { readonly containerId: string }
+  { readonly containerId: string } | { readonly type: 'agent_given_up' }
 >;
 
 function applyToAgent(state: OwnedSession, agent: OwnedAgent, event: AgentEvent, time: number): void {
