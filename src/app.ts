@@ -14,6 +14,7 @@ import { createHost } from './host.ts';
 import { agentDoors } from './http/agent-doors.ts';
 import { hostGuard, isLoopback } from './http/host-guard.ts';
 import { listen } from './http/listen.ts';
+import { Metrics } from './http/metrics.ts';
 import { createHttpServer, joinOutput } from './http/server.ts';
 import { openMemoryJournal } from './journal/memory.ts';
 import { openSqliteJournal } from './journal/sqlite.ts';
@@ -90,13 +91,16 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     const secrets = state.secrets();
 
     const stored = config.journal.kind === 'sqlite';
-    const journal = stored
-      ? openSqliteJournal({
-          file: join(state.path, 'journal.db'),
-          sync: config.journal.sync,
-          now: () => host.now(),
-        })
-      : openMemoryJournal({ now: () => host.now() });
+    const metrics = new Metrics({ process: true });
+    const journal = metrics.watch(
+      stored
+        ? openSqliteJournal({
+            file: join(state.path, 'journal.db'),
+            sync: config.journal.sync,
+            now: () => host.now(),
+          })
+        : openMemoryJournal({ now: () => host.now() }),
+    );
     acquired('the journal', () => journal.close());
     const vault = stored
       ? openSqliteVault({ file: join(state.path, 'vault.db'), keyFile: join(state.path, 'vault.key') })
@@ -209,6 +213,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       version: VERSION,
       log,
       logs,
+      metrics,
     });
     acquired('the HTTP server', () => http.close());
     const at = await listen(http, config.network);

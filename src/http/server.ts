@@ -19,8 +19,10 @@ import { deliveryRoutes } from './delivery-routes.ts';
 import { documentRoutes } from './document-routes.ts';
 import { errorHandler } from './errors.ts';
 import { healthRoutes } from './health-routes.ts';
-import { hostGuard, type HostGuardConfig } from './host-guard.ts';
+import { hostGuard, isLoopback, type HostGuardConfig } from './host-guard.ts';
 import { managerRoutes } from './manager-routes.ts';
+import { Metrics } from './metrics.ts';
+import { metricsRoutes } from './metrics-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { puppetRoutes } from './puppet-routes.ts';
 import { registryRoutes } from './registry-routes.ts';
@@ -67,6 +69,8 @@ export interface HttpServerOptions {
   readonly sockets?: Partial<SocketOptions>;
   /** What the logs socket reads. Default: what agents print. */
   readonly logs?: LogHub;
+  /** What /metrics reads. Default: what can be counted when it is asked for. */
+  readonly metrics?: Metrics;
 }
 
 /** What the groups of routes share. */
@@ -156,6 +160,8 @@ export function createHttpServer(options: HttpServerOptions): App {
     log,
     sse: { ...SSE_DEFAULTS, ...options.sse },
   };
+  const metrics = options.metrics ?? new Metrics();
+  metrics.report(coral, () => ({ sockets: sockets.size, streams: door.streams.size }));
   app.addHook('preClose', async () => {
     await Promise.all([door.streams.close(), sockets.close()]);
     closing = true;
@@ -180,6 +186,7 @@ export function createHttpServer(options: HttpServerOptions): App {
     registryRoutes(typed, door);
     teamRoutes(typed, door);
     archiveRoutes(typed, door);
+    metricsRoutes(typed, metrics, isLoopback(config.bindAddress));
     documentRoutes(typed, door, known);
   });
   return app;
