@@ -28,6 +28,7 @@ export const REFUSAL_CODES = [
   'idempotency_conflict', // a key that was used for something else
   'limit_exceeded', // as much as there may be of something
   'too_large', // bigger than one may be
+  'not_gone', // asked to end, and something of it could not be ended
   'docker_unavailable',
   'storage_full', // the journal's disk is full
   'storage_unavailable', // the journal cannot be written

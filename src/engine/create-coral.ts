@@ -85,7 +85,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     const runner = directory.runner(key);
     if (runner.state.phase.type === 'ended') await runner.submit({ type: 'end_hold' });
     else await runner.submit({ type: 'stop_session', cause: 'requested' });
-    await runner.until(
+    await runner.untilGone(
       ({ phase }) => phase.type === 'closed' || (phase.type === 'ended' && phase.heldUntil !== undefined),
     );
     await directory.settled();
@@ -117,7 +117,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     async dismissAgent(key, agent) {
       const runner = directory.runner(key);
       await runner.submit({ type: 'dismiss_agent', agent });
-      await runner.until((state) => state.agents.get(agent)?.phase.type === 'stopped');
+      await runner.untilGone((state) => state.agents.get(agent)?.phase.type === 'stopped');
     },
     async changeTtl(key, ttl) {
       await directory.runner(key).submit({ type: 'change_ttl', ttl });

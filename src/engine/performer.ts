@@ -220,6 +220,7 @@ export class Performer {
       cancelWarning();
       dozing.cancel();
     }
+    runner.leftOf(duty.agent, []);
     if (digest !== undefined) runner.world.credentials.remove(digest);
   }
 
@@ -231,6 +232,7 @@ export class Performer {
       task.giveUp = resolve;
     });
     const receipt = await this.runtime(agent).stop(agent.phase.handle as Handle, agent.plan.timeouts.stop);
+    this.runner.leftOf(duty.agent, receipt.gone ? [] : receipt.left);
     if (!receipt.gone) throw new Error(`still there: ${receipt.left.join(', ')}`);
     await over;
   }

@@ -60,6 +60,8 @@ export class SessionRunner {
   private readonly watchers = new Set<() => void>();
   private readonly listeners = new Set<() => void>();
 
+  /** What could not be ended of agents that were told to stop, in words; tried again all the while. */
+  readonly left = new Map<string, readonly string[]>();
   /** When agents with an inactivity limit last called or printed. */
   readonly activity = new Map<string, number>();
 
@@ -124,6 +126,24 @@ export class SessionRunner {
       };
       this.watchers.add(look);
     });
+  }
+
+  /** Like `until`, but rejects with `not_gone` when an agent turns out not to be ended. */
+  async untilGone(holds: (state: SessionState) => boolean): Promise<void> {
+    await this.until((state) => holds(state) || this.left.size > 0);
+    if (holds(this.current)) return;
+    const left = [...this.left].map(([agent, what]) => `${agent}: ${what.join(', ')}`);
+    throw new Refusal(
+      'not_gone',
+      `Session ${this.current.sessionId} cannot be ended yet, because something of it is still there (${left.join('; ')}). It is tried again; end it by hand if need be.`,
+    );
+  }
+
+  /** Something of an agent is left, or (empty) nothing any more. */
+  leftOf(agent: string, left: readonly string[]): void {
+    if (left.length === 0) this.left.delete(agent);
+    else this.left.set(agent, left);
+    for (const look of [...this.watchers]) look();
   }
 
   /** Calls `changed` after every commit; returns what ends it. */

@@ -34,6 +34,7 @@ const STATUS: Readonly<Record<RefusalCode, number>> = {
   idempotency_conflict: 409,
   limit_exceeded: 429,
   too_large: 413,
+  not_gone: 503,
   docker_unavailable: 503,
   storage_full: 507,
   storage_unavailable: 503,

@@ -39,6 +39,7 @@ const ADVICE: Readonly<Record<RefusalCode, Advice>> = {
   idempotency_conflict: NONE,
   limit_exceeded: NONE,
   too_large: NONE,
+  not_gone: NONE,
   docker_unavailable: NONE,
   storage_full: LATER,
   storage_unavailable: LATER,

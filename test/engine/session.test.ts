@@ -2,7 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { isRefusal } from '../../src/domain/refusal.ts';
 import { sessionExtended } from '../../src/domain/view.ts';
-import { engineWorld, sessionRequest } from '../support/engine-world.ts';
+import type { Runtime } from '../../src/ports/runtime.ts';
+import { scriptedRuntime } from '../../src/runtimes/scripted/runtime.ts';
+import { engineWorld, HandHost, sessionRequest } from '../support/engine-world.ts';
 
 const types = (records: readonly { event: { type: string } }[]): string[] =>
   records.map(({ event }) => event.type);
@@ -175,6 +177,37 @@ describe('stopping', () => {
     expect(types(await world.story(sessionId)).slice(-2)).toEqual(['session_ended', 'session_closed']);
     expect((await refusal(world.open(['worker']))).code).toBe('shutting_down');
     expect(world.host.pending).toBe(0);
+  });
+});
+
+describe('what cannot be ended', () => {
+  it('is told instead of success, and tried again until it is gone', async () => {
+    const host = new HandHost();
+    const scripted = scriptedRuntime({ host });
+    let stuck = true;
+    const stubborn: Runtime = {
+      kind: scripted.kind,
+      unavailable: () => scripted.unavailable(),
+      launch: (spec, signal, observer) => scripted.launch(spec, signal, observer),
+      attach: (handle, observer) => scripted.attach(handle, observer),
+      stop: async (handle, grace) =>
+        stuck ? { gone: false, left: ['process 7 (uninterruptible)'] } : scripted.stop(handle, grace),
+      list: () => scripted.list(),
+      addressOf: (port) => scripted.addressOf(port),
+      close: () => scripted.close(),
+    };
+    const world = await engineWorld({ host, runtimes: [stubborn] });
+    const key = await world.open(['worker']);
+    await world.settled();
+    await expect(world.coral.close(key)).rejects.toMatchObject({
+      code: 'not_gone',
+      message: expect.stringContaining('worker: process 7'),
+    });
+    expect(world.coral.session(key).agents.get('worker')?.phase.type).toBe('stopping');
+    stuck = false;
+    await world.advance(30_000);
+    expect(world.coral.sessions()).toEqual([]);
+    expect(host.pending).toBe(0);
   });
 });
 
