@@ -1,13 +1,13 @@
 /** Documents and examples are as good as code: links lead somewhere, snippets parse, examples load. */
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import { ConfigSchema } from '../../src/config/schema.ts';
 import { blocksOf, DOCUMENTS, linksOf } from './markdown.ts';
-import { ROOT, textOf } from './sources.ts';
+import { filesBelow, ROOT, textOf } from './sources.ts';
 
 describe('documents', () => {
   it.each(DOCUMENTS)('%s links only to what is there', (file) => {
@@ -36,6 +36,14 @@ describe('documents', () => {
         .map((block) => `${file}:${block.line} says no language.`),
     );
     expect(mute).toEqual([]);
+  });
+});
+
+describe('docs/decisions', () => {
+  it('are all in the list', () => {
+    const listed = linksOf(textOf('docs/decisions/README.md'));
+    const pages = filesBelow('docs/decisions', '.md').map((file) => basename(file));
+    expect([...listed].sort()).toEqual(pages.filter((page) => page !== 'README.md').sort());
   });
 });
 
