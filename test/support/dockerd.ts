@@ -1,0 +1,104 @@
+/** A Docker Engine of a test's own, without any network of its own making, which may be stopped, killed and frozen. */
+import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Engine } from '../../src/runtimes/docker/engine.ts';
+
+export class OwnEngine {
+  readonly endpoint: string;
+  private process: ChildProcess | undefined;
+  /** A child of dockerd's own would die with it. */
+  private containerd: ChildProcess | undefined;
+
+  private constructor(
+    private readonly folder: string,
+    private readonly liveRestore: boolean,
+  ) {
+    this.endpoint = join(folder, 'd.sock');
+  }
+
+  static async begin(options: { liveRestore: boolean }): Promise<OwnEngine> {
+    const own = new OwnEngine(await mkdtemp(join(tmpdir(), 'coral-dockerd-')), options.liveRestore);
+    await own.start();
+    return own;
+  }
+
+  async start(): Promise<void> {
+    const log = await open(join(this.folder, 'log'), 'a');
+    const containerd = join(this.folder, 'c.sock');
+    if (this.containerd === undefined) {
+      const state = ['--root', join(this.folder, 'c-root'), '--state', join(this.folder, 'c-state')];
+      this.containerd = spawn('containerd', ['--address', containerd, ...state], {
+        stdio: ['ignore', log.fd, log.fd],
+      });
+      while (!existsSync(containerd)) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    this.process = spawn(
+      'dockerd',
+      [
+        ...[
+          '-H',
+          `unix://${this.endpoint}`,
+          '--data-root',
+          join(this.folder, 'data'),
+          '--exec-root',
+          join(this.folder, 'exec'),
+        ],
+        ...['--containerd', containerd],
+        ...[
+          '--pidfile',
+          join(this.folder, 'pid'),
+          '--bridge=none',
+          '--iptables=false',
+          '--ip6tables=false',
+          '--shutdown-timeout=5',
+        ],
+        ...(this.liveRestore ? ['--live-restore'] : []),
+      ],
+      { stdio: ['ignore', log.fd, log.fd] },
+    );
+    await log.close();
+    const engine = new Engine({ endpoint: this.endpoint, pingTimeoutMs: 1_000 });
+    try {
+      for (let tries = 0; ; tries += 1) {
+        try {
+          await engine.ping();
+          return;
+        } catch (error) {
+          if (tries === 300 || this.process.exitCode !== null) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      }
+    } finally {
+      engine.close();
+    }
+  }
+
+  /** Sends a signal to this engine's own process alone; resolves when it has ended, where it ends by it. */
+  async signal(name: NodeJS.Signals): Promise<void> {
+    const ended = new Promise((resolve) => this.process!.once('exit', resolve));
+    this.process!.kill(name);
+    if (name === 'SIGTERM' || name === 'SIGKILL') await ended;
+  }
+
+  async end(): Promise<void> {
+    if (this.process?.exitCode === null && this.process.signalCode === null) {
+      this.process.kill('SIGCONT');
+      await this.signal('SIGTERM');
+    }
+    if (this.containerd !== undefined) {
+      const ended = new Promise((resolve) => this.containerd!.once('exit', resolve));
+      this.containerd.kill('SIGTERM');
+      await ended;
+    }
+    // A killed engine leaves its mounts.
+    const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
+    for (const path of mounts.map((line) => line.split(' ')[1] ?? '').reverse()) {
+      if (path.startsWith(`${this.folder}/`)) spawnSync('umount', ['-l', path]);
+    }
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
