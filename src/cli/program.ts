@@ -8,6 +8,7 @@ import { devCommand } from './dev.ts';
 import { eventsCommand } from './events.ts';
 import { exportCommand } from './export.ts';
 import { initCommand } from './init-command.ts';
+import { journalCommand } from './journal.ts';
 import { logsCommand } from './logs.ts';
 import { CommandError } from './exit-codes.ts';
 import { VERSION } from '../package-root.ts';
@@ -64,6 +65,7 @@ function build(invocation: Invocation, done: (exitCode: number) => void): Comman
     eventsCommand,
     stopCommand,
     exportCommand,
+    journalCommand,
     initCommand,
     devCommand,
   ];

@@ -27,7 +27,7 @@ const lines = (text: string): unknown[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
 
-const COMMANDS = 'run serve validate agents ps show logs events stop export init dev'.split(' ');
+const COMMANDS = 'run serve validate agents ps show logs events stop export journal init dev'.split(' ');
 
 describe('help', () => {
   it('names every command', async () => {
@@ -40,6 +40,19 @@ describe('help', () => {
     const { code, out } = await project.coral([command, '--help']);
     expect(code).toBe(0);
     expect(out).toMatch(new RegExp(`Examples:\\n  \\$ coral ${command}`));
+  });
+});
+
+describe('journal', () => {
+  it('is whole, can be copied once to a place, and compacted', async () => {
+    const { code, out } = await project.coral(['journal', 'check']);
+    expect([code, out]).toEqual([0, expect.stringMatching(/journal\.db is whole: \d+ streams, \d+ events/)]);
+    const copy = await project.coral(['journal', 'backup', 'copy.db', '--json']);
+    expect(JSON.parse(copy.out)).toMatchObject({ bytes: expect.any(Number) });
+    expect(existsSync(join(project.folder, 'copy.db'))).toBe(true);
+    expect((await project.coral(['journal', 'backup', 'copy.db'])).code).not.toBe(0);
+    expect((await project.coral(['journal', 'compact'])).out).toMatch(/had \d+ bytes and has \d+ now/);
+    expect((await project.coral(['ps', '--all'])).out).toContain('short/');
   });
 });
 
