@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { ApiKeys } from './api-keys.ts';
 import { processEnvironment, type Config } from './config.ts';
 import type { RuntimeKind } from './domain/definition.ts';
 import type { Coral } from './engine/coral.ts';
@@ -89,6 +90,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     acquired('the lock', () => state.lock.release());
     const { key, fresh, keys } = keysOf(config, () => state.apiKey());
     const secrets = state.secrets();
+    const added = new ApiKeys(state.path);
+    // Now, so that a file that cannot be read ends the start and not the first request.
+    added.list();
 
     const stored = config.journal.kind === 'sqlite';
     const metrics = new Metrics({ process: true });
@@ -206,7 +210,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     const http = createHttpServer({
       coral,
       config: { ...config.network, bodyLimit: config.limits.bodySize },
-      authKeys: { check: (given) => keys.some((known) => sameText(known, given)) },
+      authKeys: {
+        check: (given) => keys.some((known) => sameText(known, given)) || isAdded(added, given, log),
+      },
       cookieSecret: secrets.cookieSecret,
       environment,
       mcp: (request, response) => door.handle(request, response),
@@ -316,6 +322,16 @@ function keysOf(config: Config, kept: () => { readonly key: string; readonly fre
   if (first !== undefined) return { key: first, fresh: false, keys: config.auth.keys };
   const { key, fresh } = kept();
   return { key, fresh, keys: [key] };
+}
+
+/** A list that cannot be read lets nobody in, and the operator hears why. */
+function isAdded(added: ApiKeys, key: string, log: Log): boolean {
+  try {
+    return added.check(key);
+  } catch (error) {
+    log.error('No added API key is good for now.', { error });
+    return false;
+  }
 }
 
 /** Takes the same time wherever two texts differ. */

@@ -9,6 +9,7 @@ import { eventsCommand } from './events.ts';
 import { exportCommand } from './export.ts';
 import { initCommand } from './init-command.ts';
 import { journalCommand } from './journal.ts';
+import { keysCommand } from './keys.ts';
 import { logsCommand } from './logs.ts';
 import { CommandError } from './exit-codes.ts';
 import { VERSION } from '../package-root.ts';
@@ -66,6 +67,7 @@ function build(invocation: Invocation, done: (exitCode: number) => void): Comman
     stopCommand,
     exportCommand,
     journalCommand,
+    keysCommand,
     initCommand,
     devCommand,
   ];

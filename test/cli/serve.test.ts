@@ -44,6 +44,23 @@ describe('coral serve', () => {
     ]);
   });
 
+  it('takes keys that are added while it runs, until they are revoked', async () => {
+    const { url } = await project.serve();
+    const add = project.start(['keys', 'add', '--name=ci', '--json']);
+    expect((await add.finished()).code).toBe(0);
+    const { id, key } = JSON.parse(add.out) as { id: string; key: string };
+    const status = async (): Promise<number> =>
+      (await fetch(`${url}/api/v1/local/namespace`, { headers: { authorization: `Bearer ${key}` } })).status;
+    expect(await status()).toBe(200);
+    const list = project.start(['keys', 'list']);
+    expect((await list.finished()).code).toBe(0);
+    expect(list.out).toContain(id);
+    expect(list.out).not.toContain(key);
+    expect((await project.start(['keys', 'revoke', 'ci']).finished()).code).toBe(0);
+    expect(await status()).toBe(401);
+    expect((await project.start(['keys', 'revoke', 'ci']).finished()).code).toBe(2);
+  });
+
   it('tells machines where it listens', async () => {
     const server = project.start(['serve', '--network.bind-port=0', '--json']);
     const [line] = await server.saw(/\{.*\}/);
