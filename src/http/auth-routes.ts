@@ -1,11 +1,13 @@
 /** Logging in with a browser. Source: docs/wire.md, "Authentication". */
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { COOKIE, COOKIE_MAX_AGE, isOwnPath, type Auth } from './auth.ts';
 import { HttpFault } from './errors.ts';
 import { errors } from './schemas.ts';
 import type { App } from './server.ts';
 
-export function authRoutes(app: App, auth: Auth): void {
+/** `secure`: true when the browser reached us over https, as far as can be told. */
+export function authRoutes(app: App, auth: Auth, secure: (request: FastifyRequest) => boolean): void {
   app.route({
     method: 'POST',
     url: '/api/v1/auth/token',
@@ -34,7 +36,7 @@ export function authRoutes(app: App, auth: Auth): void {
           path: '/',
           httpOnly: true,
           sameSite: 'lax',
-          secure: request.protocol === 'https',
+          secure: secure(request),
           maxAge: COOKIE_MAX_AGE,
         })
         .redirect(request.query.to, 302);

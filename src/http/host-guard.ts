@@ -29,6 +29,8 @@ export interface HostGuard {
   }): TurnedAway | undefined;
   /** True without an Origin, and with the Origin of a page that this server itself served. */
   sameOrigin(headers: IncomingHttpHeaders): boolean;
+  /** True when the external address is https and the request came for it: a proxy in front of us speaks TLS. */
+  securedBy(headers: IncomingHttpHeaders): boolean;
 }
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -38,14 +40,20 @@ export function hostGuard(config: HostGuardConfig): HostGuard {
   const external = config.externalAddress === undefined ? undefined : hostOf(config.externalAddress);
   const local = isLoopback(hostOf(config.bindAddress)?.name ?? config.bindAddress);
 
+  /** What the request says we are called. */
+  const ownHosts = (headers: IncomingHttpHeaders): (HostName | undefined)[] => {
+    const forwarded = config.trustProxy ? first(headers['x-forwarded-host']) : undefined;
+    return [headers.host, forwarded].map((text) => (text === undefined ? undefined : hostOf(text)));
+  };
+
   const sameOrigin = (headers: IncomingHttpHeaders): boolean => {
     if (headers.origin === undefined) return true;
     const origin = hostOf(headers.origin);
     if (origin === undefined || headers.origin === 'null') return false;
-    const forwarded = config.trustProxy ? first(headers['x-forwarded-host']) : undefined;
-    const own = [headers.host, forwarded].map((text) => (text === undefined ? undefined : hostOf(text)));
     return (
-      own.some((host) => host !== undefined && host.name === origin.name && port(host) === port(origin)) ||
+      ownHosts(headers).some(
+        (host) => host !== undefined && host.name === origin.name && port(host) === port(origin),
+      ) ||
       (external !== undefined &&
         external.name === origin.name &&
         (external.port === '' || port(external) === port(origin)))
@@ -54,6 +62,9 @@ export function hostGuard(config: HostGuardConfig): HostGuard {
 
   return {
     sameOrigin,
+    securedBy: (headers) =>
+      config.externalAddress?.toLowerCase().startsWith('https://') === true &&
+      ownHosts(headers).some((host) => host?.name === external?.name),
     check({ method, headers }) {
       if (config.allowAnyHost) return undefined;
       if (local && headers.host !== undefined) {

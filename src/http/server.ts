@@ -175,7 +175,7 @@ export function createHttpServer(options: HttpServerOptions): App {
       if (route.method !== 'HEAD') known.push(route);
     });
     healthRoutes(typed, door);
-    authRoutes(typed, auth);
+    authRoutes(typed, auth, ({ protocol, headers }) => protocol === 'https' || guard.securedBy(headers));
     sessionRoutes(typed, door);
     sessionChangeRoutes(typed, door);
     namespaceRoutes(typed, door);
