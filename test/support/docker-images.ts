@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createHash } from 'node:crypto';
 import type { Engine } from '../../src/runtimes/docker/engine.ts';
@@ -73,6 +73,51 @@ export async function nodeImage(
       { path: 'usr/bin/node', data: readFileSync(node), mode: 0o755 },
       ...libraries.map((path): Entry => ({ path: path.slice(1), data: readFileSync(path), mode: 0o755 })),
       ...Object.entries(more).map(([path, data]): Entry => ({ path: `app/${path}`, data })),
+    ],
+  );
+}
+
+/** Debian's python3 with its library, and the files of a folder in `/app`; what a Dockerfile of python's own image makes. */
+export async function pythonImage(
+  engine: Engine,
+  reference: string,
+  folder: string,
+  changes: readonly string[],
+): Promise<string> {
+  const python = realpathSync('/usr/bin/python3');
+  const library = `/usr/lib/${basename(python)}`;
+  const files = new Map<string, Entry>();
+  const add = (path: string): void => {
+    for (let above = dirname(path); above !== '/'; above = dirname(above))
+      files.set(above, { path: `${above.slice(1)}/`, folder: true });
+    files.set(path, { path: path.slice(1), data: readFileSync(path), mode: 0o755 });
+  };
+  const modules = readdirSync(library, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() || (entry.isSymbolicLink() && !entry.name.endsWith('.a')))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter(
+      (path) =>
+        !/\/(test|tests|config-[^/]*|__pycache__|ensurepip|idlelib|lib2to3|site-packages|dist-packages)\//.test(
+          path,
+        ),
+    )
+    .filter((path) => existsSync(path));
+  const compiled = modules.filter((path) => path.endsWith('.so'));
+  const libraries = execFileSync('ldd', [python, ...compiled], { encoding: 'utf8' });
+  for (const [path] of libraries.matchAll(/(?<=\s)\/(?:usr\/)?lib\S+(?= \()/g)) add(path);
+  for (const path of [...modules, python]) add(path);
+  const app = readdirSync(folder).filter((name) => name.endsWith('.py'));
+  return importImage(
+    engine,
+    reference,
+    [`ENV PATH=/usr/bin:/bin`, ...changes],
+    [
+      ...FOLDERS,
+      ...[...files.values()]
+        .filter(({ path }) => FOLDERS.every((known) => known.path !== path))
+        .sort((a, b) => (a.path < b.path ? -1 : 1)),
+      { path: 'usr/bin/python3', link: python },
+      ...app.map((name): Entry => ({ path: `app/${name}`, data: readFileSync(join(folder, name)) })),
     ],
   );
 }
