@@ -71,7 +71,7 @@ test('the server lives, is ready, and tells what it has', async () => {
   expect((await coral.registry.agent('echo', '1.0.0')).registryAgent.options).toHaveProperty('MENTIONS');
   const [source] = await coral.registry.sources();
   expect(source?.agents.map(({ name }) => name)).toEqual(expect.arrayContaining(['scout', 'echo', 'seed']));
-  const [team] = await coral.teams.list();
+  const team = (await coral.teams.list()).find(({ name }) => name === 'repo-report');
   expect(team).toMatchObject({ name: 'repo-report', inputs: { path: { default: '.', type: 'path' } } });
 });
 

@@ -54,12 +54,9 @@ describeDocker('a team with one agent in a container', () => {
     if (Array.isArray(request)) throw new Error(JSON.stringify(request));
     const key = await app.coral.open(request as SessionRequest);
     const types: string[] = [];
-    for (let after = 0; !types.includes('session_ended') && !types.includes('session_closed');) {
-      for (const record of await app.coral.archive.records(key, after, 100)) {
-        after = record.seq;
-        types.push(record.event.type);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    for await (const { event } of app.coral.feed.session(key, 0, new AbortController().signal)) {
+      types.push(event.type);
+      if (event.type === 'session_ended') break;
     }
     expect(existsSync(output)).toBe(true);
     expect(readFileSync(output, 'utf8')).toContain('Python');

@@ -36,9 +36,11 @@ export class OwnEngine {
       });
       while (!existsSync(containerd)) await new Promise((resolve) => setTimeout(resolve, 50));
     }
+    // In a network namespace of its own: an engine without a bridge removes the machine's docker0.
     this.process = spawn(
-      'dockerd',
+      'unshare',
       [
+        ...['--net', 'dockerd'],
         ...[
           '-H',
           `unix://${this.endpoint}`,

@@ -262,13 +262,11 @@ async function freePort(): Promise<number> {
 }
 
 async function answering(port: number): Promise<void> {
+  const pause = 50;
   for (let tries = 0; tries < 200; tries += 1) {
-    const ok = await fetch(`http://127.0.0.1:${port}/v2/`).then(
-      () => true,
-      () => false,
-    );
-    if (ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const asked = await fetch(`http://127.0.0.1:${port}/v2/`).catch(() => undefined);
+    if (asked !== undefined) return;
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
   throw new Error('The registry did not start.');
 }

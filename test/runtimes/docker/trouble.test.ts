@@ -1,4 +1,5 @@
 /** An engine that is absent, goes away, comes back, or hangs. */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,7 @@ import { Engine } from '../../../src/runtimes/docker/engine.ts';
 import { dockerRuntime } from '../../../src/runtimes/docker/runtime.ts';
 import { Ears, labels, noSignal } from '../../contracts/runtime.ts';
 import { describeDocker } from '../../support/docker.ts';
+import { until } from '../../support/mcp-server.ts';
 import { OwnEngine } from '../../support/dockerd.ts';
 import { dockerWorld, leftIn, shell } from './world.ts';
 import type { DockerWorld } from './world.ts';
@@ -147,9 +149,14 @@ describeDocker('an engine with live-restore', () => {
   it('tells the code of what ended while it was away', async () => {
     const ears = await launch(shell('echo ready; sleep 2; exit 9'));
     await ears.heard('ready');
+    const [found] = await world.runtime.list();
+    const { State } = await world.engine.json<{ State: { Pid: number } }>({
+      path: `/containers/${found!.handle.id}/json`,
+    });
+    const pid = State.Pid;
     await own.signal('SIGKILL');
     await ears.sees(false);
-    await new Promise((resolve) => setTimeout(resolve, 3_000)); // nobody can see it end
+    await until(() => !existsSync(`/proc/${pid}`));
     expect(ears.ended).toBeUndefined();
     await own.start();
     expect(await ears.end).toMatchObject({ kind: 'exited', exitCode: 9 });
