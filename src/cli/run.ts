@@ -204,8 +204,9 @@ async function watch({ client }: Server, key: SessionIdentifier, view: RunView):
   return outcome;
 }
 
+/** No answer, or the last answers of a server that is just closing. */
 function isUnreachable(error: unknown): boolean {
-  return error instanceof CoralError && error.code === 'unreachable';
+  return error instanceof CoralError && (error.status === 0 || error.status === 503);
 }
 
 /** Others may have begun sessions on our own server: it does not end under their feet. */

@@ -76,8 +76,8 @@ describe('coral serve', () => {
     server.signal('SIGTERM');
     expect((await server.finished()).code).toBe(0);
     expect(alive(pid)).toBe(false);
-    const { code, out } = await run.finished();
-    expect(out).toMatch(/The server was shut down/);
+    const { code, out, err } = await run.finished();
+    expect(out, err).toMatch(/The server was shut down/);
     expect(code).toBe(1);
     expect(readdirSync(join(project.folder, '.coral')).filter((name) => name.startsWith('lock'))).toEqual([]);
     const shown = JSON.parse((await project.coral(['show', '--json'])).out);
