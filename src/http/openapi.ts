@@ -230,6 +230,13 @@ function nameOf(method: string, path: string): string {
   return [method, ...words.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join('');
 }
 
+const DELIVERY_HEADERS = [
+  'X-Coral-Signature',
+  'X-Coral-Delivery',
+  'X-Coral-Signature-Timestamp',
+  'X-Coral-Signature-V2',
+];
+
 const told = (name: string, summary: string, schema: Json): Json => ({
   post: {
     operationId: name,
@@ -237,7 +244,7 @@ const told = (name: string, summary: string, schema: Json): Json => ({
     description:
       'Sent until it is answered with 2xx, for hours; the same X-Coral-Delivery means the same delivery.',
     security: [],
-    parameters: ['X-Coral-Signature', 'X-Coral-Delivery', 'X-Coral-Signature-Timestamp'].map((header) => ({
+    parameters: DELIVERY_HEADERS.map((header) => ({
       name: header,
       in: 'header',
       required: true,
@@ -250,7 +257,15 @@ const told = (name: string, summary: string, schema: Json): Json => ({
 
 const WEBHOOKS: Json = {
   sessionEnd: told('sessionEnd', 'The end of a session', ref('SessionEndReport')),
-  events: told('events', 'An event of a session, in order', ref('SessionEvent')),
+  events: told('events', 'An event of a session, in order', {
+    type: 'object',
+    properties: {
+      namespace: { type: 'string' },
+      sessionId: { type: 'string' },
+      event: ref('SessionEvent'),
+    },
+    required: ['namespace', 'sessionId', 'event'],
+  }),
 };
 
 /** Sockets are no part of OpenAPI: their paths, queries and messages in the same words. */
