@@ -3,17 +3,30 @@
  * host is made; from then on time is that anchor plus the monotonic clock, so a jump of the machine's clock moves
  * nothing while the process lives.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomFillSync } from 'node:crypto';
 import { V7Generator } from 'uuidv7';
 import type { Host } from './ports/host.ts';
 
 /** The longest delay `setTimeout` takes, ms; above it Node fires at once. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
+/** Unsigned 32-bit integers from the system's generator, which is asked for many at once. */
+function bufferedRandom(): () => number {
+  const buffer = new Uint32Array(256);
+  let next = buffer.length;
+  return () => {
+    if (next === buffer.length) {
+      randomFillSync(buffer);
+      next = 0;
+    }
+    return buffer[next++] ?? 0;
+  };
+}
+
 /** A host on the real clock. Its alarms keep the process alive until they fire or are cancelled. */
 export function createHost(): Host {
   const anchor = Date.now() - performance.now();
-  const ids = new V7Generator();
+  const ids = new V7Generator({ nextUint32: bufferedRandom() });
   const now = (): number => Math.floor(anchor + performance.now());
 
   return {

@@ -18,8 +18,16 @@ import type {
 
 /** Wall-clock ms as the wire writes times. */
 export function isoTime(time: number): string {
-  return new Date(time).toISOString();
+  // What happens in one millisecond is written many times: facts, events, answers.
+  if (time !== lastTime) {
+    lastText = new Date(time).toISOString();
+    lastTime = time;
+  }
+  return lastText;
 }
+
+let lastTime = NaN;
+let lastText = '';
 
 /** How much of a session is shown. */
 export interface ExtendedOptions {

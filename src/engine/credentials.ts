@@ -1,6 +1,6 @@
 /**
- * Whose secret is it? Only digests are kept; whether one still counts is read off the session's state, so that
- * revoking is nothing but the fact that ended the attempt.
+ * Whose secret is it? Only digests are kept of secrets nobody has shown yet; whether one still counts is read off the
+ * session's state, so that revoking is nothing but the fact that ended the attempt.
  */
 import { createHash } from 'node:crypto';
 import type { Participant } from './participant.ts';
@@ -10,23 +10,42 @@ export function digestOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
-/** The table of those who can come in. */
-export class Credentials {
-  private readonly byDigest = new Map<string, Participant>();
+interface Entry {
+  readonly participant: Participant;
+  /** The secret, once it was shown: its agent calls again and again. */
+  shown?: string;
+}
 
+/** The secrets of all attempts that live, by digest. */
+export class Credentials {
+  private readonly byDigest = new Map<string, Entry>();
+  private readonly byShown = new Map<string, Entry>();
+
+  /** From now on this digest stands for this participant. */
   add(digest: string, participant: Participant): void {
-    this.byDigest.set(digest, participant);
+    this.byDigest.set(digest, { participant });
   }
 
+  /** It stands for nobody any more. */
   remove(digest: string): void {
+    const shown = this.byDigest.get(digest)?.shown;
+    if (shown !== undefined) this.byShown.delete(shown);
     this.byDigest.delete(digest);
   }
 
-  /** The agent whose current secret this is. Looking up a digest tells nothing by its timing. */
+  /** The agent whose current secret this is. What is looked up tells nothing by its timing but what was right before. */
   find(secret: string): Participant | undefined {
-    const participant = this.byDigest.get(digestOf(secret));
-    if (participant?.valid !== true) return undefined;
-    participant.active();
-    return participant;
+    const entry = this.byShown.get(secret) ?? this.lookUp(secret);
+    if (entry?.participant.valid !== true) return undefined;
+    entry.participant.active();
+    return entry.participant;
+  }
+
+  private lookUp(secret: string): Entry | undefined {
+    const entry = this.byDigest.get(digestOf(secret));
+    if (entry === undefined) return undefined;
+    entry.shown = secret;
+    this.byShown.set(secret, entry);
+    return entry;
   }
 }

