@@ -44,6 +44,8 @@ export class SessionOutput {
   private writtenDropped = 0;
   private queue: Promise<unknown> = Promise.resolve();
   private queued = 0;
+  /** The flush that has not begun yet. */
+  private coming: Promise<void> | undefined;
 
   constructor(
     private readonly folder: string,
@@ -86,7 +88,9 @@ export class SessionOutput {
 
   /** Writes what waits; never rejects: what cannot be written is given up, counted and told. */
   flush(): Promise<void> {
-    return this.inTurn(async () => {
+    // One that waits for its turn writes for everybody: under a flood each line asks.
+    this.coming ??= this.inTurn(async () => {
+      this.coming = undefined;
       try {
         await this.load();
         await this.write();
@@ -95,6 +99,7 @@ export class SessionOutput {
         this.context.failed(error);
       }
     });
+    return this.coming;
   }
 
   async read(after: number, limit: number, agent?: string): Promise<readonly OutputLine[]> {
