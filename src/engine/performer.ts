@@ -12,6 +12,8 @@ import { ParticipantOf } from './participant-of.ts';
 import { reasonOf, type SessionRunner } from './session-runner.ts';
 import { CONNECT_WARNING } from './world.ts';
 
+// Made once: an abort without a reason makes an exception with a stack each time.
+const GIVEN_UP = new Error('The launch is no longer wanted.');
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 30_000;
 
@@ -108,7 +110,7 @@ export class Performer {
     const queue = kind === undefined ? undefined : this.runner.world.launches.get(kind);
     if (queue === undefined) throw new Error(`this server has no ${kind ?? 'such'} runtime`);
     const abort = new AbortController();
-    task.giveUp = () => abort.abort();
+    task.giveUp = () => abort.abort(GIVEN_UP);
     const turn = await queue.turn(this.nameInQueue(duty.agent), abort.signal);
     if (turn === undefined) return;
     try {
