@@ -33,7 +33,7 @@ import type { AgentDoors } from './ports/agent-doors.ts';
 import { SILENT, type Log } from './ports/log.ts';
 import type { Fault } from './ports/registry.ts';
 import type { Runtime } from './ports/runtime.ts';
-import { openConfiguredDocker } from './configured-docker.ts';
+import { logDockerCheck, openConfiguredDocker } from './configured-docker.ts';
 import { openConfiguredRegistry } from './configured-registry.ts';
 import { executableRuntime } from './runtimes/executable/runtime.ts';
 import { functionRuntime } from './runtimes/function/runtime.ts';
@@ -136,14 +136,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       server: () => ({ address, port }),
     });
     acquired("the agents' doors", () => doors.close());
-    const runtimes = runtimesFor(config, {
-      instance: state.instance,
-      folder: join(state.path, 'options'),
-      host,
-      environment,
-      doors,
-      log,
-    });
+    const folder = join(state.path, 'options');
+    const parts = { instance: state.instance, folder, host, environment, doors, log };
+    const runtimes = runtimesFor(config, parts);
     acquired('the runtimes', async () => {
       await Promise.all([...runtimes.values()].map((runtime) => runtime.close()));
     });
@@ -226,6 +221,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     ({ address, port } = at);
     const url = `http://${dialled(at.address)}:${port}`;
     state.lock.announce(url);
+    // A command's own server has no operator who could mend something meanwhile.
+    if (options.embedded !== true)
+      acquired('the check of Docker', logDockerCheck(config, parts, { port, registry }));
 
     let closing: Promise<void> | undefined;
     return {

@@ -5,7 +5,9 @@ import type { Config } from './config.ts';
 import type { AgentDoors } from './ports/agent-doors.ts';
 import type { Host } from './ports/host.ts';
 import type { Log } from './ports/log.ts';
+import type { Registry } from './ports/registry.ts';
 import { findEndpoint } from './runtimes/docker/options.ts';
+import { checkDocker, type SelfCheck, type SelfCheckOptions } from './runtimes/docker/self-check.ts';
 import { dockerRuntime, type DockerRuntime, type DockerRuntimeOptions } from './runtimes/docker/runtime.ts';
 
 /** What of the server the runtime needs. */
@@ -23,6 +25,51 @@ export interface DockerParts {
 /** Asks nothing of the engine yet. */
 export function openConfiguredDocker(config: Config, parts: DockerParts): DockerRuntime {
   return dockerRuntime(dockerOptions(config, parts));
+}
+
+/**
+ * Whether containers will reach this server; never rejects. `port` is the server's, 0 when none runs; `name` tells
+ * checks apart that run at once.
+ */
+export function checkConfiguredDocker(
+  config: Config,
+  parts: DockerParts,
+  how: Omit<SelfCheckOptions, 'runtime'>,
+): Promise<SelfCheck> {
+  return checkDocker({ ...how, runtime: dockerOptions(config, parts) });
+}
+
+/**
+ * Checks in the background and logs what it finds; it says nothing when no agent runs in a container. Resolves, when
+ * called, with everything of the check gone.
+ */
+export function logDockerCheck(
+  config: Config,
+  parts: DockerParts,
+  { port, registry }: { readonly port: number; readonly registry: Registry },
+): () => Promise<void> {
+  const { log, instance } = parts;
+  if (log === undefined || !usesDocker(registry)) return async () => undefined;
+  const abort = new AbortController();
+  const done = checkConfiguredDocker(config, parts, {
+    port,
+    name: `start ${instance}`,
+    signal: abort.signal,
+  }).then(({ engine, address, reached, problems, notes }) => {
+    if (abort.signal.aborted) return;
+    for (const problem of problems) log.warn(problem);
+    for (const note of notes) log.info(note);
+    if (reached) log.info(`Containers reach this server at ${address ?? ''} (${engine ?? ''}).`);
+  });
+  return () => {
+    abort.abort();
+    return done;
+  };
+}
+
+/** Whether a definition of the registry can run as a container. */
+export function usesDocker(registry: Registry): boolean {
+  return registry.agents().some(({ definition }) => definition.runtimes.docker !== undefined);
 }
 
 function dockerOptions(config: Config, parts: DockerParts): DockerRuntimeOptions {

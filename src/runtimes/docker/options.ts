@@ -5,6 +5,9 @@ import type { AgentDoors } from '../../ports/agent-doors.ts';
 import type { Log } from '../../ports/log.ts';
 import type { OutputLimits } from '../output-gate.ts';
 
+/** Where session networks take their subnets from when nobody says. */
+export const SUBNET_POOL = '10.209.0.0/16';
+
 /** All times in ms. */
 export interface DockerRuntimeOptions {
   /** The server's instance id: goes into every label. */

@@ -21,7 +21,7 @@ import { failureOf, whyUnavailable } from './failure.ts';
 import { giveAway, placeFiles } from './files.ts';
 import { referenceOf } from './image.ts';
 import { Networks } from './networks.ts';
-import type { DockerRuntimeOptions } from './options.ts';
+import { SUBNET_POOL, type DockerRuntimeOptions } from './options.ts';
 import { factsOf, findPlace, HOST_NAME } from './place.ts';
 import type { EngineFacts, Place } from './place.ts';
 import { Images } from './pulls.ts';
@@ -93,7 +93,7 @@ class Docker implements DockerRuntime {
     this.networks = new Networks({
       engine,
       instance,
-      pool: options.subnetPool ?? '10.209.0.0/16',
+      pool: options.subnetPool ?? SUBNET_POOL,
       place: async () => (await this.circumstances()).place,
       ...(doors !== undefined && { doors }),
       ...(address !== undefined && { address }),
