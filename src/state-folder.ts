@@ -73,6 +73,11 @@ export function holderOf(path: string): LockHolder | undefined {
   return lockHolder(join(path, 'lock'));
 }
 
+/** The instance id kept in a state folder; undefined before its first server. */
+export function readInstance(path: string): string | undefined {
+  return readKept(join(path, 'instance'));
+}
+
 /** The API key kept in a state folder; undefined when none is. */
 export function readApiKey(path: string): string | undefined {
   return readKept(keyFile(path));

@@ -5,6 +5,7 @@ import { settingOf, type Setting } from '../config.ts';
 import { EXIT } from './exit-codes.ts';
 import { agentsCommand } from './agents.ts';
 import { devCommand } from './dev.ts';
+import { doctorCommand } from './doctor.ts';
 import { eventsCommand } from './events.ts';
 import { exportCommand } from './export.ts';
 import { initCommand } from './init-command.ts';
@@ -66,6 +67,7 @@ function build(invocation: Invocation, done: (exitCode: number) => void): Comman
     eventsCommand,
     stopCommand,
     exportCommand,
+    doctorCommand,
     journalCommand,
     keysCommand,
     initCommand,

@@ -27,7 +27,9 @@ const lines = (text: string): unknown[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
 
-const COMMANDS = 'run serve validate agents ps show logs events stop export journal init dev'.split(' ');
+const COMMANDS = 'run serve validate agents ps show logs events stop export doctor journal init dev'.split(
+  ' ',
+);
 
 describe('help', () => {
   it('names every command', async () => {
