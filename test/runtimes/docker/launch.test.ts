@@ -11,7 +11,7 @@ import type { Found, RuntimeFact } from '../../../src/ports/runtime.ts';
 import { removeContainer } from '../../../src/runtimes/docker/remove.ts';
 import type { DockerRuntimeOptions } from '../../../src/runtimes/docker/runtime.ts';
 import { Ears, labels, noSignal } from '../../contracts/runtime.ts';
-import { BUSYBOX, busyboxImage } from '../../support/docker-images.ts';
+import { BUSYBOX, busyboxImage, nodeImage } from '../../support/docker-images.ts';
 import { describeDocker } from '../../support/docker.ts';
 import { dockerSpec, dockerWorld, leftIn, shell } from './world.ts';
 import type { DockerWorld } from './world.ts';
@@ -237,13 +237,96 @@ describeDocker('a container', () => {
     },
   );
 
-  it('in an internal network has no way out', async () => {
-    const ears = await launch(shell('echo ready; sleep 1000', { network: 'internal' }));
-    await ears.heard('ready');
-    const name = (await leftIn(world.engine))
-      .find((one) => one.startsWith('network '))!
-      .slice('network '.length);
-    expect(await world.engine.json({ path: `/networks/${name}` })).toMatchObject({ Internal: true });
+  it('in an internal network has no way out, but the way to the door', async () => {
+    const doors = agentDoors({
+      handle: (_, response) => {
+        response.end('the agents door');
+        return true;
+      },
+      server: () => ({ address: '127.0.0.1', port: 1 }),
+    });
+    closers.push(() => doors.close());
+    await remake({ doors });
+    const other = await launch(
+      shell('hostname -i; while :; do echo x | nc -l -p 8080; done', { network: 'session' }),
+    );
+    await other.heard('10.209.');
+    const dial = `try() { nc -w 1 $1 $2 </dev/null >/tmp/answer 2>/dev/null && grep -q x /tmp/answer && echo "$3 reached" || echo "$3 not"; }
+      try ${other.texts()[0]!} 8080 neighbour; try 192.0.2.1 80 outside; wget -qO- $CORAL_API_URL; echo`;
+    const address = world.runtime.addressOf(1);
+    const spec = (network: string): LaunchSpec =>
+      shell(
+        dial,
+        { network },
+        {
+          address,
+          environment: { CORAL_API_URL: `http://${address}` },
+          labels: labels({ agent: `from ${network}` }),
+        },
+      );
+    // The dialling itself is good: in the neighbour's own network it gets through.
+    expect(await output(spec('session'))).toBe('neighbour reached\noutside not\nthe agents door');
+    expect(await output(spec('internal'))).toBe('neighbour not\noutside not\nthe agents door');
+    for (const { handle } of await world.runtime.list()) await world.runtime.stop(handle, 0);
+    await other.end;
+  });
+
+  it('more than one subnet holds of a session are in a second one, and both go', async () => {
+    const all = await Promise.all(
+      Array.from({ length: 14 }, async (_, n) => {
+        const ears = await launch(
+          shell(
+            'ip route | grep -v default; sleep 1000',
+            { network: 'session' },
+            { labels: labels({ agent: `a${n}` }) },
+          ),
+        );
+        await ears.heard('/28');
+        return ears;
+      }),
+    );
+    const subnets = all.map((ears) => ears.texts()[0]!.split(' ')[0]!);
+    const sizes = [...new Set(subnets)].map((subnet) => subnets.filter((one) => one === subnet).length);
+    expect(sizes.sort((a, b) => b - a)).toEqual([12, 2]);
+    const found = await world.runtime.list();
+    await Promise.all(found.map(({ handle }) => world.runtime.stop(handle, 0)));
+    await Promise.all(all.map((ears) => ears.end));
+    expect(await leftIn(world.engine)).toEqual([]);
+  });
+
+  it('that outruns the rotation of its log loses and repeats nothing', async () => {
+    // Two files of 16 MiB are kept; this is more than fits into three. Nothing is to be dropped for its amount.
+    await remake({ output: { bytesPerSecond: 2 ** 30, burst: 2 ** 30 } });
+    const ears = await launch(
+      shell('x=$(head -c 1000 /dev/zero | tr "\\0" x); yes $x | head -n 48000 | cat -n; exit 5', {
+        resources: { memory: 256 * 1024 ** 2 },
+      }),
+    );
+    expect(await ears.end).toMatchObject({ kind: 'exited', exitCode: 5 });
+    const texts = ears.texts();
+    expect(texts).toHaveLength(48_000);
+    const wrong = texts.findIndex((text, n) => !text.startsWith(String(n + 1).padStart(6)));
+    expect(wrong === -1 ? '' : texts[wrong]!.slice(0, 20)).toBe('');
+  });
+
+  it('whose Node reaches its own heap limit has failed, with what V8 said', async () => {
+    const image = await nodeImage(world.engine);
+    const ears = await launch(
+      dockerSpec(
+        [
+          '/usr/bin/node',
+          '--max-old-space-size=16',
+          '-e',
+          'const kept = []; for (;;) kept.push(new Array(1e4).fill({}))',
+        ],
+        { image, resources: { memory: 256 * 1024 ** 2, pids: 64 } },
+      ),
+    );
+    const end = await ears.end;
+    expect(end).toMatchObject({ kind: 'exited', exitCode: 134 });
+    expect((end as { lastLines: readonly string[] }).lastLines.join('\n')).toMatch(
+      /heap out of memory|heap limit/i,
+    );
   });
 
   it('without a network reaches the server over a socket', async () => {
