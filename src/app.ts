@@ -204,7 +204,12 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 
     const http = createHttpServer({
       coral,
-      config: { ...config.network, bodyLimit: config.limits.bodySize },
+      config: {
+        ...config.network,
+        bodyLimit: config.limits.bodySize,
+        requestsPerSecond: config.limits.requestsPerSecond,
+        failedLogins: config.limits.failedLogins,
+      },
       authKeys: {
         check: (given) => keys.some((known) => sameText(known, given)) || isAdded(added, given, log),
       },

@@ -132,6 +132,10 @@ const limits = z.object({
   bodySize: size().default(8 * MiB),
   /** An MCP session that said nothing for so long is forgotten. */
   mcpIdleTimeout: duration().default(30 * 60_000),
+  /** Of one API key; 0: as many as it likes. */
+  requestsPerSecond: integer(0, COUNT).default(0),
+  /** From one address in a minute; 0: as many as it likes. */
+  failedLogins: integer(0, COUNT).default(20),
   /** Live sessions of the server. */
   sessions: integer(1, COUNT).default(DEFAULT_LIMITS.sessions),
   agentsPerSession: integer(1, COUNT).default(DEFAULT_LIMITS.agentsPerSession),

@@ -3,11 +3,21 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { COOKIE, COOKIE_MAX_AGE, isOwnPath, type Auth } from './auth.ts';
 import { HttpFault } from './errors.ts';
+import { tooOften, type RateLimit } from './rate-limit.ts';
 import { errors } from './schemas.ts';
 import type { App } from './server.ts';
 
-/** `secure`: true when the browser reached us over https, as far as can be told. */
-export function authRoutes(app: App, auth: Auth, secure: (request: FastifyRequest) => boolean): void {
+/** What logging in needs. */
+export interface LogIn {
+  readonly auth: Auth;
+  /** True when the browser reached us over https, as far as can be told. */
+  readonly secure: (request: FastifyRequest) => boolean;
+  /** Of failures, by address. */
+  readonly failures: RateLimit;
+}
+
+/** Registers it. */
+export function authRoutes(app: App, { auth, secure, failures }: LogIn): void {
   app.route({
     method: 'POST',
     url: '/api/v1/auth/token',
@@ -24,11 +34,15 @@ export function authRoutes(app: App, auth: Auth, secure: (request: FastifyReques
           .default('/ui/console/'),
       }),
       body: z.object({ token: z.string().describe('One of auth.keys') }),
-      response: { 302: z.void().describe('Logged in; go on at `to`'), ...errors(400, 401) },
+      response: { 302: z.void().describe('Logged in; go on at `to`'), ...errors(400, 401, 429) },
     },
     handler: async (request, reply) => {
       const { token } = request.body;
+      // Also with a good key: who guesses must not learn that one was right.
+      const wait = failures.wait(request.ip);
+      if (wait > 0) throw tooOften(wait, 'Too many log-ins from this address failed', 'limits.failedLogins');
       if (!auth.checkKey(token)) {
+        failures.take(request.ip);
         throw new HttpFault(401, 'unauthorized', 'This key is not one of auth.keys.');
       }
       return reply

@@ -25,6 +25,8 @@ export interface Auth {
   checkKey(key: string): boolean;
   /** True for a good Bearer key, else for a good cookie. */
   check(credentials: Credentials): boolean;
+  /** The good key that came along, as Bearer or sealed in a cookie; undefined without one. */
+  keyOf(credentials: Credentials): string | undefined;
   /** The cookie's value for a key. */
   seal(key: string): string;
 }
@@ -58,15 +60,17 @@ export function createAuth(keys: AuthKeys, now: () => number, secret?: string): 
     }
   };
 
+  const keyOf = ({ authorization, cookie }: Credentials): string | undefined => {
+    const bearer = authorization === undefined ? undefined : /^Bearer\s+(\S+)\s*$/i.exec(authorization)?.[1];
+    if (bearer !== undefined && keys.check(bearer)) return bearer;
+    const key = cookie === undefined ? undefined : unseal(cookie);
+    return key !== undefined && keys.check(key) ? key : undefined;
+  };
+
   return {
     checkKey: (key) => keys.check(key),
-    check({ authorization, cookie }) {
-      const bearer =
-        authorization === undefined ? undefined : /^Bearer\s+(\S+)\s*$/i.exec(authorization)?.[1];
-      if (bearer !== undefined && keys.check(bearer)) return true;
-      const key = cookie === undefined ? undefined : unseal(cookie);
-      return key !== undefined && keys.check(key);
-    },
+    check: (credentials) => keyOf(credentials) !== undefined,
+    keyOf,
     seal,
   };
 }

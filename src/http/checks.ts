@@ -8,6 +8,7 @@ import { COOKIE, type Auth } from './auth.ts';
 import { HttpFault } from './errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { HostGuard } from './host-guard.ts';
+import { tooOften, type RateLimit } from './rate-limit.ts';
 import type { App } from './server.ts';
 import { unknownKeys } from './validation.ts';
 
@@ -17,6 +18,8 @@ export interface Checks {
   readonly guard: HostGuard;
   /** Pages of any origin may come: with a key, never with a cookie. */
   readonly allowAnyHost: boolean;
+  /** Of requests, by key. */
+  readonly requests: RateLimit;
   readonly log: Log;
 }
 
@@ -24,7 +27,7 @@ export interface Checks {
 const NAMED_KEYS = 10;
 
 /** Puts the checks in front of every route. */
-export function checks(app: App, { auth, guard, allowAnyHost, log }: Checks): void {
+export function checks(app: App, { auth, guard, allowAnyHost, requests, log }: Checks): void {
   app.addHook('onRequest', async (request, reply) => {
     const away = guard.check({ method: request.method, headers: request.headers });
     if (away !== undefined) throw new HttpFault(403, away.code, away.message);
@@ -35,7 +38,8 @@ export function checks(app: App, { auth, guard, allowAnyHost, log }: Checks): vo
     if (isOpen(request)) return;
     // A cookie comes along with whatever page asks; it counts only for pages of this server.
     const cookie = guard.sameOrigin(request.headers) ? request.cookies[COOKIE] : undefined;
-    if (!auth.check({ authorization: request.headers.authorization, cookie })) {
+    const key = auth.keyOf({ authorization: request.headers.authorization, cookie });
+    if (key === undefined) {
       throw new HttpFault(
         401,
         'unauthorized',
@@ -43,6 +47,8 @@ export function checks(app: App, { auth, guard, allowAnyHost, log }: Checks): vo
         { 'www-authenticate': 'Bearer' },
       );
     }
+    const wait = requests.take(key);
+    if (wait > 0) throw tooOften(wait, 'This key asks too often', 'limits.requestsPerSecond');
   });
 
   app.addHook('preValidation', async (request, reply) => {

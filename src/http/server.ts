@@ -25,6 +25,7 @@ import { Metrics } from './metrics.ts';
 import { metricsRoutes } from './metrics-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { puppetRoutes } from './puppet-routes.ts';
+import { RateLimit } from './rate-limit.ts';
 import { registryRoutes } from './registry-routes.ts';
 import { sessionChangeRoutes } from './session-change-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
@@ -50,6 +51,10 @@ export interface HttpConfig extends HostGuardConfig {
   readonly bindPort: number;
   /** Bytes; default 8 MiB. */
   readonly bodyLimit?: number;
+  /** Of one key; default 0: as many as it likes. */
+  readonly requestsPerSecond?: number;
+  /** From one address in a minute; default 20; 0: as many as it likes. */
+  readonly failedLogins?: number;
 }
 
 /** What the door is made of. */
@@ -95,6 +100,7 @@ declare module 'fastify' {
 }
 
 export const DEFAULT_BODY_LIMIT = 8 * 1024 * 1024;
+export const DEFAULT_FAILED_LOGINS = 20;
 
 /** The server, not yet listening (`listen.ts`). Closing it ends open streams first. */
 export function createHttpServer(options: HttpServerOptions): App {
@@ -150,7 +156,13 @@ export function createHttpServer(options: HttpServerOptions): App {
   readBodies(app);
   void app.register(cookie);
 
-  checks(app, { auth, guard, allowAnyHost: config.allowAnyHost, log });
+  const now = (): number => coral.now();
+  const requests = new RateLimit({ tokens: config.requestsPerSecond ?? 0, perMs: 1_000 }, now);
+  const failures = new RateLimit(
+    { tokens: config.failedLogins ?? DEFAULT_FAILED_LOGINS, perMs: 60_000 },
+    now,
+  );
+  checks(app, { auth, guard, allowAnyHost: config.allowAnyHost, requests, log });
 
   const door: Door = {
     coral,
@@ -175,7 +187,11 @@ export function createHttpServer(options: HttpServerOptions): App {
       if (route.method !== 'HEAD') known.push(route);
     });
     healthRoutes(typed, door);
-    authRoutes(typed, auth, ({ protocol, headers }) => protocol === 'https' || guard.securedBy(headers));
+    authRoutes(typed, {
+      auth,
+      secure: ({ protocol, headers }) => protocol === 'https' || guard.securedBy(headers),
+      failures,
+    });
     sessionRoutes(typed, door);
     sessionChangeRoutes(typed, door);
     namespaceRoutes(typed, door);

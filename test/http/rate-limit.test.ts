@@ -1,0 +1,87 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { RateLimit } from '../../src/http/rate-limit.ts';
+import { HandClock } from '../support/hand-clock.ts';
+import { KEY, openDoor, type Answer, type Door } from './door.ts';
+
+describe('a rate limit', () => {
+  const limit = (tokens: number, most?: number): { clock: HandClock; rate: RateLimit } => {
+    const clock = new HandClock();
+    return { clock, rate: new RateLimit({ tokens, perMs: 1_000 }, clock.now, most) };
+  };
+
+  it('gives each name its tokens at once, then one at a time', () => {
+    const { clock, rate } = limit(4);
+    expect([1, 2, 3, 4].map(() => rate.take('a'))).toEqual([0, 0, 0, 0]);
+    expect(rate.take('a')).toBe(250);
+    expect(rate.take('b')).toBe(0);
+    clock.advance(249);
+    expect(rate.take('a')).toBe(1);
+    clock.advance(1);
+    expect([rate.take('a'), rate.take('a')]).toEqual([0, 250]);
+    clock.advance(3_600_000);
+    expect([1, 2, 3, 4, 5].map(() => rate.take('a'))).toEqual([0, 0, 0, 0, 250]);
+  });
+
+  it('counts nothing when it only looks, and nothing at all when it is off', () => {
+    const { rate } = limit(1);
+    expect([rate.wait('a'), rate.wait('a'), rate.size]).toEqual([0, 0, 0]);
+    expect([rate.take('a'), rate.wait('a')]).toEqual([0, 1_000]);
+    const off = limit(0).rate;
+    expect([off.take('a'), off.take('a'), off.size]).toEqual([0, 0, 0]);
+  });
+
+  it('forgets who was not there lately, and never keeps more than it may', () => {
+    const { clock, rate } = limit(2, 100);
+    for (let name = 0; name < 1_000; name += 1) rate.take(String(name));
+    expect(rate.size).toBe(100);
+    clock.advance(1_000);
+    rate.take('late');
+    expect(rate.size).toBe(1);
+  });
+
+  it('is not confused by a clock that goes back', () => {
+    const clock = { time: 1_000_000 };
+    const rate = new RateLimit({ tokens: 1, perMs: 1_000 }, () => clock.time);
+    rate.take('a');
+    clock.time = 0;
+    expect(rate.take('a')).toBe(1_000);
+    clock.time = 1_000;
+    expect(rate.take('a')).toBe(0);
+  });
+});
+
+let door: Door;
+afterEach(() => door?.close());
+
+describe('the limits of the API', () => {
+  const logIn = (token: string): Promise<Answer> =>
+    door.send('POST', '/api/v1/auth/token', `token=${token}`, {
+      'content-type': 'application/x-www-form-urlencoded',
+    });
+
+  it('let a key ask so often and no more, whichever way it comes', async () => {
+    door = await openDoor({ config: { requestsPerSecond: 2 } });
+    const cookie = String((await logIn(KEY)).headers['set-cookie']).split(';')[0] ?? '';
+    const ask = (headers?: Record<string, string>): Promise<Answer> =>
+      door.send('GET', '/api/v1/local/namespace', undefined, headers);
+    expect([(await ask()).status, (await ask({ cookie })).status]).toEqual([200, 200]);
+    const refused = await ask();
+    expect(refused.refused(429, 'limit_exceeded').message).toContain('limits.requestsPerSecond');
+    expect(refused.headers['retry-after']).toBe('1');
+    expect((await door.send('GET', '/health')).status).toBe(200);
+    await door.world.advance(1_000);
+    expect((await ask()).status).toBe(200);
+  });
+
+  it('look at no log-in from an address where too many failed', async () => {
+    door = await openDoor({ config: { failedLogins: 3 } });
+    for (let tries = 0; tries < 3; tries += 1) (await logIn('wrong')).refused(401, 'unauthorized');
+    const refused = await logIn(KEY);
+    expect(refused.refused(429, 'limit_exceeded').message).toContain('limits.failedLogins');
+    expect(refused.headers['retry-after']).toBe('20');
+    await door.world.advance(20_000);
+    for (let times = 0; times < 5; times += 1) expect((await logIn(KEY)).status).toBe(302);
+    (await logIn('wrong')).refused(401, 'unauthorized');
+    (await logIn(KEY)).refused(429, 'limit_exceeded');
+  });
+});
