@@ -28,7 +28,7 @@ export interface SessionOutputContext {
 /** What may wait to be written of one session, bytes. */
 const MAX_WAITING = 8 * 1024 * 1024;
 /** What a line costs in memory besides its text, bytes. */
-const COST_OF_A_LINE = 64;
+const COST_OF_A_LINE = 256;
 const DROPPED_FILE = 'dropped.json';
 
 /** Takes, writes and reads the lines of one session (S1 to S3). */
@@ -193,7 +193,9 @@ export class SessionOutput {
         for (const [agent, lines] of batch) {
           let file = this.files.get(agent);
           if (!file) this.files.set(agent, (file = this.fileOf(agent)));
-          this.dropped += await file.append(lines);
+          // Counted afterwards: while it is written, more is dropped, and `+= await` would forget that.
+          const rolledAway = await file.append(lines);
+          this.dropped += rolledAway;
           batch.delete(agent);
         }
       } catch (error) {

@@ -10,12 +10,12 @@ export interface OutputLimits {
 }
 
 export const DEFAULT_OUTPUT_LIMITS: OutputLimits = {
-  bytesPerSecond: 4 * 1024 * 1024,
-  burst: 16 * 1024 * 1024,
+  bytesPerSecond: 1024 * 1024,
+  burst: 8 * 1024 * 1024,
 };
 
 /** What a line costs besides its bytes: many short lines are as much work as few long ones. */
-const COST_OF_A_LINE = 32;
+const COST_OF_A_LINE = 256;
 
 /** A token bucket. `now` in ms. */
 export class OutputGate {
