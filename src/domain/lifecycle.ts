@@ -258,7 +258,8 @@ export function meaning(ending: Ending, asked: StopCause | undefined, now: numbe
     case 'exited':
       return { reason: ending.exitCode === 0 ? 'completed' : 'failed', ...facts };
     case 'signalled':
-      return { reason: 'killed', ...facts };
+      // Nobody aborts another program: it gave itself up, as V8 does when its heap is full.
+      return { reason: ending.signal === 'SIGABRT' ? 'failed' : 'killed', ...facts };
     case 'out_of_memory':
       return { reason: 'oom_killed', ...facts };
   }

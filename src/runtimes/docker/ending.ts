@@ -56,17 +56,15 @@ export function endingFor(state: ContainerState, about: Circumstances): Ending {
     const detail = `It was killed because it used up its ${mebibytes(about.memory)} MiB of memory; give it more (runtimes.docker.resources.memory), or less to do.`;
     return { kind: 'out_of_memory', signal: 'SIGKILL', exitCode, detail, time };
   }
-  if (exitCode === ABORTED) {
-    // Nobody aborts another program: it gave itself up.
-    const ended = exitedWith(exitCode, time);
-    const hint = 'Node ends so when its heap is full: raise --max-old-space-size, and the memory with it.';
-    return { ...ended, detail: `${ended.detail} ${hint}` };
-  }
   const signal = SIGNALS.get(exitCode - SIGNALLED);
   // A shell's way of saying it, and the init process's: the program itself ended by a signal.
   if (signal !== undefined) {
     const ended = endedBySignal(signal, time);
-    return { ...ended, exitCode, detail: `${ended.detail.slice(0, -1)} (exit code ${exitCode}).` };
+    const more =
+      exitCode === ABORTED
+        ? ' Node ends so when its heap is full: raise --max-old-space-size, and the memory with it.'
+        : '';
+    return { ...ended, exitCode, detail: `${ended.detail.slice(0, -1)} (exit code ${exitCode}).${more}` };
   }
   const ended = exitedWith(exitCode, time);
   const child = outOfMemory ? ' One of its processes was killed because memory ran out.' : '';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../src/domain/docker-policy.ts';
 import type { LaunchSpec } from '../../../src/domain/launch.ts';
+import { meaning } from '../../../src/domain/lifecycle.ts';
 import { agentDoors } from '../../../src/http/agent-doors.ts';
 import { LaunchFailure } from '../../../src/ports/runtime.ts';
 import type { Found, RuntimeFact } from '../../../src/ports/runtime.ts';
@@ -323,7 +324,8 @@ describeDocker('a container', () => {
       ),
     );
     const end = await ears.end;
-    expect(end).toMatchObject({ kind: 'exited', exitCode: 134 });
+    expect(end).toMatchObject({ kind: 'signalled', signal: 'SIGABRT', exitCode: 134 });
+    expect(meaning(end, undefined, 0).reason).toBe('failed');
     expect((end as { lastLines: readonly string[] }).lastLines.join('\n')).toMatch(
       /heap out of memory|heap limit/i,
     );

@@ -156,7 +156,7 @@ describe('an ending', () => {
     [state(3), {}, { kind: 'exited', exitCode: 3 }],
     [state(137), {}, { kind: 'signalled', signal: 'SIGKILL', exitCode: 137 }],
     [state(143), {}, { kind: 'signalled', signal: 'SIGTERM' }],
-    [state(134), {}, { kind: 'exited', exitCode: 134, detail: expect.stringContaining('heap') }],
+    [state(134), {}, { kind: 'signalled', signal: 'SIGABRT', detail: expect.stringContaining('heap') }],
     [state(137, true), {}, { kind: 'out_of_memory' }],
     [state(137), { sawOutOfMemory: true }, { kind: 'out_of_memory' }],
     // The flag alone says only that some process of it was killed.
