@@ -10,6 +10,7 @@ const dist = join(root, 'dist');
 const entryPoints = {
   ...agentEntries(),
   main: join(root, 'src/main.ts'),
+  keeper: join(root, 'src/keeper.ts'),
   agent: join(root, 'src/client/agent/index.ts'),
   client: join(root, 'src/client/index.ts'),
 };

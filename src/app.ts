@@ -14,7 +14,7 @@ import { LogHub } from './engine/log-hub.ts';
 import { createHost } from './host.ts';
 import { agentDoors } from './http/agent-doors.ts';
 import { hostGuard, isLoopback } from './http/host-guard.ts';
-import { listen } from './http/listen.ts';
+import { choosePort, listen } from './http/listen.ts';
 import { Metrics } from './http/metrics.ts';
 import { createHttpServer, joinOutput } from './http/server.ts';
 import { openMemoryJournal } from './journal/memory.ts';
@@ -27,7 +27,7 @@ import { createSender } from './outbound/http-sender.ts';
 import { signBody, signDelivery } from './outbound/signature.ts';
 import { openFileOutput } from './output/files.ts';
 import { openMemoryOutput } from './output/memory.ts';
-import { VERSION } from './package-root.ts';
+import { PACKAGE_ROOT, VERSION } from './package-root.ts';
 import type { Host } from './ports/host.ts';
 import type { AgentDoors } from './ports/agent-doors.ts';
 import { SILENT, type Log } from './ports/log.ts';
@@ -35,6 +35,9 @@ import type { Fault } from './ports/registry.ts';
 import type { Runtime } from './ports/runtime.ts';
 import { logDockerCheck, openConfiguredDocker } from './configured-docker.ts';
 import { openConfiguredRegistry } from './configured-registry.ts';
+import { isAlive } from './process-identity.ts';
+import { hasKept } from './runtimes/executable/keeper/kept-files.ts';
+import { keptExecutableRuntime } from './runtimes/executable/keeper/runtime.ts';
 import { executableRuntime } from './runtimes/executable/runtime.ts';
 import { functionRuntime } from './runtimes/function/runtime.ts';
 import { withManual } from './runtimes/manual.ts';
@@ -65,8 +68,11 @@ export interface App {
   readonly keyFile?: string;
   /** Absolute. */
   readonly stateDir: string;
-  /** Ends all sessions in good order, then everything else. Calling it again gives the same promise. */
-  close(): Promise<void>;
+  /**
+   * Ends all sessions in good order, then everything else; with `keepAgents` their agents run on, for the next start
+   * to go on with. An embedded server leaves the sessions that it found as they are. Calling it again gives the same promise.
+   */
+  close(options?: { readonly keepAgents?: boolean }): Promise<void>;
   /** Kills every agent at once; nothing is closed in good order. For the last moment of a process. */
   abort(): Promise<void>;
 }
@@ -89,6 +95,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     const state = openStateFolder(config.stateDir, host.now(), options.embedded === true);
     acquired('the lock', () => state.lock.release());
     const { key, fresh, keys } = keysOf(config, () => state.apiKey());
+    // Known before anything is launched, and if possible the same as last time: running agents look for us there.
+    let port = await choosePort(config.network, state.lastPort());
     const secrets = state.secrets();
     const added = new ApiKeys(state.path);
     // Now, so that a file that cannot be read ends the start and not the first request.
@@ -122,7 +130,6 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     const registry = await openConfiguredRegistry(config, (fault) => warnOf(fault, log));
     acquired('the registry', () => registry.close());
 
-    let port = 0;
     let address = config.network.bindAddress;
     // Agents come when everything is there: the MCP door is made further below.
     let mcp: (request: IncomingMessage, response: ServerResponse) => boolean = () => false;
@@ -136,8 +143,16 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       server: () => ({ address, port }),
     });
     acquired("the agents' doors", () => doors.close());
-    const folder = join(state.path, 'options');
-    const parts = { instance: state.instance, folder, host, environment, doors, log };
+    const parts: RuntimeParts = {
+      instance: state.instance,
+      folder: join(state.path, 'options'),
+      keeperFolder: join(state.path, 'keeper'),
+      embedded: options.embedded === true,
+      host,
+      environment,
+      doors,
+      log,
+    };
     const runtimes = runtimesFor(config, parts);
     acquired('the runtimes', async () => {
       await Promise.all([...runtimes.values()].map((runtime) => runtime.close()));
@@ -174,9 +189,11 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         signDelivery: (id, time, body) => signDelivery(webhookSecret, id, time, body),
       },
       agentPort: () => port,
+      // A command's own server is gone soon: where it listens says nothing about who will be reached.
+      ...(options.embedded !== true && { expectedPort: port }),
     });
     // For a start that fails later. Otherwise sessions end first, while agents can still say goodbye: see below.
-    acquired('the engine', () => coral.shutdown());
+    acquired('the engine', () => coral.shutdown('everything'));
 
     acquired('the log', joinOutput(logs, coral));
 
@@ -222,8 +239,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       metrics,
     });
     acquired('the HTTP server', () => http.close());
-    const at = await listen(http, config.network);
+    const at = await listen(http, { ...config.network, bindPort: port });
     ({ address, port } = at);
+    state.keepPort(port);
     const url = `http://${dialled(at.address)}:${port}`;
     state.lock.announce(url);
     // A command's own server has no operator who could mend something meanwhile.
@@ -238,8 +256,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       freshKey: fresh,
       ...(config.auth.keys.length === 0 ? { keyFile: join(state.path, 'key') } : {}),
       stateDir: state.path,
-      close: () => {
-        acquired('the sessions', () => coral.shutdown());
+      close: ({ keepAgents = false } = {}) => {
+        const keep = keepAgents ? 'everything' : options.embedded === true ? 'what_was_found' : 'nothing';
+        acquired('the sessions', () => coral.shutdown(keep));
         return (closing ??= closeAll(closers, log));
       },
       abort: () => killAll(runtimes),
@@ -256,20 +275,32 @@ interface RuntimeParts {
   readonly instance: string;
   /** Where option files are written. */
   readonly folder: string;
+  readonly keeperFolder: string;
+  readonly embedded: boolean;
   readonly host: Host;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 function runtimesFor(config: Config, parts: RuntimeParts): ReadonlyMap<RuntimeKind, Runtime> {
-  const { instance, host, environment, folder } = parts;
+  const { instance, host, environment, folder, keeperFolder } = parts;
   const now = (): number => host.now();
   const common = { instance, now, temporaryFolder: folder, address: dialled(config.network.bindAddress) };
+  const executables = {
+    ...common,
+    environment,
+    debugEnvironment: config.debug.additionalExecutableEnvironment,
+  };
+  const { orphanTimeout } = config.keeper;
+  const keeper = {
+    folder: keeperFolder,
+    entry: join(PACKAGE_ROOT, 'dist', 'keeper.js'),
+    isAlive,
+    ...(orphanTimeout !== undefined && { orphanTimeout }),
+  };
   const runtimes = [
-    executableRuntime({
-      ...common,
-      environment,
-      debugEnvironment: config.debug.additionalExecutableEnvironment,
-    }),
+    usesKeeper(config, parts)
+      ? keptExecutableRuntime({ ...executables, keeper })
+      : executableRuntime(executables),
     openConfiguredDocker(config, parts),
     functionRuntime(common),
     scriptedRuntime({ host }),
@@ -280,6 +311,12 @@ function runtimesFor(config: Config, parts: RuntimeParts): ReadonlyMap<RuntimeKi
       return [runtime.kind, withManual(runtime, { now, optionFolder })];
     }),
   );
+}
+
+/** A command's own server ends with its agents and is quicker without a keeper, unless one has left something for it. */
+function usesKeeper(config: Config, { embedded, keeperFolder }: RuntimeParts): boolean {
+  if (config.runtimes.executable === 'direct') return false;
+  return !embedded || hasKept(keeperFolder);
 }
 
 function warnOf({ severity, file, line, key, message }: Fault, log: Log): void {

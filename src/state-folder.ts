@@ -28,6 +28,9 @@ export interface StateFolder {
   /** The API key kept here, made when there is none yet (then `fresh`). */
   apiKey(): { readonly key: string; readonly fresh: boolean };
   secrets(): PersistedSecrets;
+  /** The port a server of this folder last listened on. */
+  lastPort(): number | undefined;
+  keepPort(port: number): void;
 }
 
 /**
@@ -56,6 +59,14 @@ export function openStateFolder(path: string, now: number, embedded = false): St
         signingKey: secret(path, 'signing-key'),
         cookieSecret: secret(path, 'cookie-secret'),
       }),
+      lastPort() {
+        const port = Number(readKept(join(path, 'port')));
+        return Number.isInteger(port) && port > 0 && port < 65_536 ? port : undefined;
+      },
+      keepPort(port) {
+        rmSync(join(path, 'port'), { force: true });
+        keep(join(path, 'port'), () => String(port));
+      },
     };
   } catch (error) {
     lock?.release();

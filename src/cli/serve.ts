@@ -16,6 +16,10 @@ import {
 import { onSignals } from './signals.ts';
 import { count } from './text.ts';
 
+interface ServeOptions extends ConfigOptions, JsonOption {
+  readonly keepAgents?: boolean;
+}
+
 /** Adds the command. */
 export function serveCommand(program: Command, invocation: Invocation, done: (code: number) => void): void {
   const command = program
@@ -23,16 +27,18 @@ export function serveCommand(program: Command, invocation: Invocation, done: (co
     .description(
       'Start the server. Its state lies in .coral/ beside the configuration; one server per state folder.',
     )
-    .action(async (options: ConfigOptions & JsonOption) => done(await serve(invocation, options)));
+    .option('--keep-agents', 'when it is stopped, leave the agents running for the next start')
+    .action(async (options: ServeOptions) => done(await serve(invocation, options)));
   withJson(withConfig(command), 'print where it listens as JSON');
   withExamples(command, [
     ['coral serve', 'on 127.0.0.1:5555, or as the configuration says'],
     ['coral serve --network.bind-port=0', 'on any free port'],
+    ['coral serve --keep-agents', 'can be stopped and started anew without its agents noticing'],
     ['coral serve --config prod.yaml --auth.keys=KEY', 'another configuration, a key of your own'],
   ]);
 }
 
-async function serve(invocation: Invocation, options: ConfigOptions & JsonOption): Promise<number> {
+async function serve(invocation: Invocation, options: ServeOptions): Promise<number> {
   const { terminal } = invocation;
   const config = configOf(invocation, options);
   const host = createHost();
@@ -64,7 +70,7 @@ async function serve(invocation: Invocation, options: ConfigOptions & JsonOption
       announce(invocation, app, options.json === true);
       await stopped;
     } finally {
-      await app.close();
+      await app.close({ keepAgents: options.keepAgents === true });
     }
     return EXIT.ok;
   } finally {

@@ -1,10 +1,15 @@
 /** `coral stop`: ends sessions in good order. */
 import type { Command } from 'commander';
-import type { SessionIdentifier } from '../client/index.ts';
+import { join } from 'node:path';
+import type { CoralClient, SessionIdentifier } from '../client/index.ts';
+import type { Config } from '../config.ts';
+import { isAlive } from '../process-identity.ts';
+import { endKeeper } from '../runtimes/executable/keeper/link.ts';
+import { hasKept } from '../runtimes/executable/keeper/kept-files.ts';
 import { BadInput, EXIT } from './exit-codes.ts';
 import { findSession } from './find-session.ts';
 import type { Invocation } from './program.ts';
-import { findRunning } from './reach.ts';
+import { findRunning, reach, type Server } from './reach.ts';
 import {
   configOf,
   withConfig,
@@ -13,6 +18,7 @@ import {
   type ConfigOptions,
   type JsonOption,
 } from './settings.ts';
+import type { Terminal } from './terminal.ts';
 
 interface StopOptions extends ConfigOptions, JsonOption {
   readonly all?: boolean;
@@ -26,7 +32,10 @@ export function stopCommand(program: Command, invocation: Invocation, done: (cod
       'Stop the agents of sessions and wait until they are gone; a session that is held ends its hold.',
     )
     .argument('[session...]', 'ids, parts of them, or NAMESPACE/ID')
-    .option('--all', 'every session that lives')
+    .option(
+      '--all',
+      'every session that lives, also where no server runs any more, and the keeper of their agents',
+    )
     .action(async (sessions: string[], options: StopOptions) =>
       done(await stop(invocation, sessions, options)),
     );
@@ -43,11 +52,35 @@ async function stop(invocation: Invocation, words: readonly string[], options: S
     throw new BadInput('Say which session to stop (coral ps lists them), or --all.');
   }
   const config = configOf(invocation, options);
-  const server = await findRunning(config);
+  const server = (await findRunning(config)) ?? (await leftBehind(config, options, terminal));
   if (server === undefined) {
     throw new BadInput(`No server holds ${config.stateDir}, so no session runs there.`);
   }
-  const { client } = server;
+  try {
+    await stopSessions(invocation, server.client, words, options);
+  } finally {
+    await server.close();
+  }
+  if (options.all === true) await endKeeper(join(config.stateDir, 'keeper'), isAlive);
+  return EXIT.ok;
+}
+
+/** What a server that is gone has left running is taken over by one of our own, which ends it in good order. */
+async function leftBehind(
+  config: Config,
+  { all }: StopOptions,
+  terminal: Terminal,
+): Promise<Server | undefined> {
+  if (all !== true || !hasKept(join(config.stateDir, 'keeper'))) return undefined;
+  return reach(config, terminal);
+}
+
+async function stopSessions(
+  { terminal }: Invocation,
+  client: CoralClient,
+  words: readonly string[],
+  options: StopOptions,
+): Promise<void> {
   const keys: SessionIdentifier[] = [];
   for (const word of words) keys.push(await findSession(client, word));
   if (options.all === true) {
@@ -63,5 +96,4 @@ async function stop(invocation: Invocation, words: readonly string[], options: S
     }),
   );
   if (keys.length === 0 && options.json !== true) terminal.note('No session lives.');
-  return EXIT.ok;
 }

@@ -127,6 +127,16 @@ const journal = z.object({
   sync: choice('normal', 'full').default('normal'),
 });
 
+const runtimes = z.object({
+  /** `keeper`: executables are started by a small process that outlives the server; `direct`: by the server itself. */
+  executable: choice('keeper', 'direct').default('keeper'),
+});
+
+const keeper = z.object({
+  /** Without a server for so long, the keeper ends its agents and itself. Unset: never while an agent lives. */
+  orphanTimeout: duration().optional(),
+});
+
 const limits = z.object({
   /** Bytes of a request body. */
   bodySize: size().default(8 * MiB),
@@ -162,6 +172,8 @@ export const ConfigSchema = z.object({
   llmProxy: llmProxy.prefault({}),
   console: consoleSection.prefault({}),
   journal: journal.prefault({}),
+  runtimes: runtimes.prefault({}),
+  keeper: keeper.prefault({}),
   limits: limits.prefault({}),
 });
 

@@ -19,8 +19,11 @@ export type Command =
   | { readonly type: 'end_hold' }
   /** The clock is looked at; what is due becomes a fact. */
   | { readonly type: 'look' }
-  /** The server that ran this session is gone without notice and everything it had launched was stopped. */
-  | { readonly type: 'recover' }
+  /**
+   * The server that ran this session is gone and another goes on with it. `port`: where agents reach it; agents that
+   * know another one are lost. Undefined: agents are let be wherever they look for the server.
+   */
+  | { readonly type: 'recover'; readonly port?: number; readonly jitter: number }
   /** ms from execution; undefined: none. */
   | { readonly type: 'change_ttl'; readonly ttl: number | undefined }
   | {
@@ -35,6 +38,8 @@ export type Command =
       readonly agent: string;
       readonly attempt: number;
       readonly secretDigest: string;
+      /** The server's port as the agent is told. */
+      readonly port: number;
     }
   | {
       readonly type: 'report_started';

@@ -63,7 +63,7 @@ export function decide(
     case 'look':
       return lifecycle.look(state, now);
     case 'recover':
-      return lifecycle.recover(state, now);
+      return lifecycle.recover(state, command, now);
     case 'change_ttl':
       return roll.changeTtl(command);
     case 'add_agent':

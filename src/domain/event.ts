@@ -75,6 +75,8 @@ export type SessionEvent =
       readonly attempt: number;
       /** Hex SHA-256 of the attempt's secret. */
       readonly secretDigest: string;
+      /** The server's port as the agent was told. */
+      readonly port?: number;
     }
   | {
       readonly type: 'agent_started';

@@ -149,30 +149,32 @@ function ended(state: SessionState, cause: SessionEndCause, now: number): Sessio
   return { type: 'session_ended', cause, ...(until !== undefined && { heldUntil: until }) };
 }
 
-/** After a crash: what was under way ended unobserved. Held and deferred sessions are as they were. */
-export function recover(state: SessionState, now: number): Decision {
+/**
+ * Another server goes on with the session: connections and waits ended with the one before, whatever runs still runs.
+ * Held and deferred sessions are as they were.
+ */
+export function recover(state: SessionState, command: Of<'recover'>, now: number): Decision {
   if (state.phase.type !== 'running' && state.phase.type !== 'stopping') return NOTHING;
   const events: SessionEvent[] = [];
   for (const agent of state.agents.values()) {
     const name = agent.plan.name;
+    const { phase } = agent;
+    const isOutOfReach =
+      phase.type === 'running' &&
+      command.port !== undefined &&
+      agent.port !== undefined &&
+      agent.port !== command.port;
+    if (isOutOfReach) {
+      const detail = `It was told to reach the server on port ${agent.port}, which now listens on ${command.port}; set network.bindPort to keep the port over a restart.`;
+      const ending: Ending = { kind: 'lost', detail };
+      events.push(...exitOf(state, agent, phase.attempt, ending, 'server_lost', command.jitter, now));
+      continue;
+    }
     for (const waitId of agent.waits.keys()) {
       events.push({ type: 'wait_ended', agent: name, waitId, outcome: 'server_lost' });
     }
-    if (agent.phase.type === 'stopped') continue;
-    const detail =
-      agent.phase.type === 'waiting'
-        ? 'The server ended before it was launched.'
-        : 'The server ended while it ran; it was stopped when the server came back.';
-    events.push({
-      type: 'agent_exited',
-      agent: name,
-      attempt: agent.attempts,
-      exit: { reason: 'lost', detail, time: now },
-    });
+    if (agent.connected) events.push({ type: 'agent_disconnected', agent: name });
   }
-  const cause = state.phase.type === 'stopping' ? state.phase.cause : 'server_lost';
-  if (state.phase.type === 'running') events.push({ type: 'session_stopping', cause });
-  events.push(ended(state, cause, now));
   return events;
 }
 
@@ -188,6 +190,7 @@ export function beginLaunch(state: SessionState, command: Of<'begin_launch'>): D
       agent: command.agent,
       attempt: command.attempt,
       secretDigest: command.secretDigest,
+      port: command.port,
     },
   ];
 }
@@ -213,17 +216,32 @@ export function reportExit(state: SessionState, command: Of<'report_exit'>, now:
   ) {
     return stale(command.agent, command.attempt);
   }
-  const exit = meaning(command.ending, phase.type === 'stopping' ? phase.cause : undefined, now);
+  return exitOf(state, agent, command.attempt, command.ending, 'client_gone', command.jitter, now);
+}
+
+/** The facts of an attempt's end. */
+function exitOf(
+  state: SessionState,
+  agent: AgentState,
+  attempt: number,
+  ending: Ending,
+  waits: 'client_gone' | 'server_lost',
+  jitter: number,
+  now: number,
+): SessionEvent[] {
+  const { phase } = agent;
+  const name = agent.plan.name;
+  const exit = meaning(ending, phase.type === 'stopping' ? phase.cause : undefined, now);
   const events: SessionEvent[] = [];
   for (const waitId of agent.waits.keys()) {
-    events.push({ type: 'wait_ended', agent: command.agent, waitId, outcome: 'client_gone' });
+    events.push({ type: 'wait_ended', agent: name, waitId, outcome: waits });
   }
-  events.push({ type: 'agent_exited', agent: command.agent, attempt: command.attempt, exit });
+  events.push({ type: 'agent_exited', agent: name, attempt, exit });
   if (state.phase.type !== 'running' || agent.dismissed) return events;
-  const ranFor = phase.type === 'running' ? now - phase.startedAt : 0;
+  // It may have ended long ago, while there was no server.
+  const ranFor = phase.type === 'running' ? exit.time - phase.startedAt : 0;
   const restarts = ranFor >= agent.plan.restart.stableAfter ? 0 : agent.restarts;
-  const decision = decideRestart(agent.plan.restart, exit, restarts, now, command.jitter);
-  const { agent: name, attempt } = command;
+  const decision = decideRestart(agent.plan.restart, exit, restarts, now, jitter);
   if (decision.type === 'restart') {
     const { at, reason } = decision;
     events.push({

@@ -77,6 +77,8 @@ export interface AgentState {
   readonly restarts: number;
   /** Hex SHA-256 of the current attempt's secret, while that is valid. */
   readonly secretDigest?: string;
+  /** The server's port as the current attempt was told. */
+  readonly port?: number;
   readonly connected: boolean;
   /** It connected at least once in this attempt. */
   readonly everConnected: boolean;

@@ -211,6 +211,7 @@ function applyToAgent(state: OwnedSession, agent: OwnedAgent, event: AgentEvent,
       agent.phase = { type: 'launching', attempt: event.attempt, since: time };
       agent.attempts = event.attempt;
       agent.secretDigest = event.secretDigest;
+      if (event.port !== undefined) agent.port = event.port;
       agent.connected = false;
       agent.everConnected = false;
       return;

@@ -71,8 +71,11 @@ export interface Coral {
 
   /** Journal writable and runtimes there; the sentences say what is not. */
   ready(): Promise<{ readonly ready: boolean; readonly problems: readonly string[] }>;
-  /** Ends all sessions in good order (agents stopped with their grace) and stops taking new ones. */
-  shutdown(): Promise<void>;
+  /**
+   * Ends all sessions in good order (agents stopped with their grace) and stops taking new ones. What is kept goes on
+   * with the next start: nothing (the default), the sessions that were found at this start, or everything.
+   */
+  shutdown(keep?: 'nothing' | 'what_was_found' | 'everything'): Promise<void>;
 }
 
 /** A follower is a cursor into the journal: it replays from where it stands and then follows, without gap or repeat. */

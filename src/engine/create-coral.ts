@@ -17,6 +17,7 @@ import type { Coral } from './coral.ts';
 import { Credentials } from './credentials.ts';
 import { Directory } from './directory.ts';
 import { LaunchQueue } from './launch-queue.ts';
+import { Endings } from './kept.ts';
 import { LiveFeed } from './feed.ts';
 import { Opening } from './opening.ts';
 import { Outbox } from './outbox.ts';
@@ -41,7 +42,15 @@ export interface CoralParts {
   readonly webhooks?: OutboxOptions;
   /** The port agents reach us on; asked at every launch. */
   agentPort(): number;
+  /**
+   * The port agents will reach us on, as far as it is known before the start: running agents that were told another
+   * are lost. Absent: they are let be.
+   */
+  readonly expectedPort?: number;
 }
+
+/** What is under way when everything has ended gets this long to be finished, ms. */
+const LAST_WORDS = 5_000;
 
 /** Reads the journal, brings what was left in order, and is ready. */
 export async function createCoral(parts: CoralParts): Promise<Coral> {
@@ -54,6 +63,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     agentPort: () => parts.agentPort(),
     feed,
     credentials,
+    endings: new Endings(),
     launches: new Map(
       [...parts.runtimes.keys()].map((kind) => [kind, new LaunchQueue(parts.settings.limits.launchesAtOnce)]),
     ),
@@ -71,13 +81,15 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
   let stopping = false;
 
   await directory.load();
-  const recovered = await recover(world, directory);
+  const recovered = await recover(world, directory, parts.expectedPort);
   await outbox?.load();
-  if (recovered.sessions > 0 || recovered.stopped > 0) {
+  const { runners: found, agents, leftovers } = recovered;
+  if (found.length > 0 || leftovers > 0) {
     log.info(
-      `Found ${recovered.sessions} sessions that had not closed and stopped ${recovered.stopped} agents left behind.`,
+      `Goes on with ${found.length} sessions that had not closed and ${agents} agents that ran in them; agents left behind that belong to none and are stopped: ${leftovers}.`,
     );
   }
+  const foundAtStart: ReadonlySet<unknown> = new Set(found);
 
   const opening = new Opening({ world, directory, registry, outbox });
 
@@ -167,10 +179,13 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
       });
       return { ready: problems.length === 0 && !stopping, problems };
     },
-    async shutdown() {
+    async shutdown(keep = 'nothing') {
       stopping = true;
       const live = [...directory.runners()].filter(
-        ({ state }) => state.phase.type === 'running' || state.phase.type === 'stopping',
+        (runner) =>
+          (runner.state.phase.type === 'running' || runner.state.phase.type === 'stopping') &&
+          keep !== 'everything' &&
+          !(keep === 'what_was_found' && foundAtStart.has(runner)),
       );
       await Promise.all(
         live.map(async (runner) => {
@@ -179,7 +194,12 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
         }),
       );
       await directory.settled();
-      for (const runner of directory.runners()) runner.detach();
+      const detached = Promise.all([...directory.runners()].map((runner) => runner.detach()));
+      // Not for ever: what a full disk does not take cannot be written down by waiting.
+      let cancel = (): void => undefined;
+      const long = new Promise<void>((resolve) => (cancel = host.at(host.now() + LAST_WORDS, resolve)));
+      await Promise.race([detached.then(() => world.endings.settled()), long]);
+      cancel();
       outbox?.close();
       feed.close();
     },

@@ -8,6 +8,7 @@ import { Refusal } from '../domain/refusal.ts';
 import type { AgentState } from '../domain/state.ts';
 import { LaunchFailure, type Handle, type Observer, type Runtime } from '../ports/runtime.ts';
 import { digestOf } from './credentials.ts';
+import { findLaunched, releaseEnded } from './kept.ts';
 import { ParticipantOf } from './participant-of.ts';
 import { reasonOf, type SessionRunner } from './session-runner.ts';
 import { CONNECT_WARNING } from './world.ts';
@@ -17,8 +18,20 @@ const GIVEN_UP = new Error('The launch is no longer wanted.');
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 30_000;
 
+type Watching = Extract<Duty, { type: 'watch' }>;
+
+/** Look for what an earlier server was launching. */
+interface Find {
+  readonly type: 'find';
+  readonly key: string;
+  readonly agent: string;
+  readonly attempt: number;
+}
+
 /** Something being done. `giveUp` is called once, when it is no longer owed. */
 interface Task {
+  readonly duty: Duty | Find;
+  done: Promise<void> | undefined;
   giveUp: (() => void) | undefined;
   failures: number;
 }
@@ -43,33 +56,66 @@ export class Performer {
       }
     }
     for (const duty of duties) {
-      if (this.tasks.has(duty.key)) continue;
-      const task: Task = { giveUp: undefined, failures: 0 };
-      this.tasks.set(duty.key, task);
-      void this.run(duty, task);
+      if (!this.tasks.has(duty.key)) this.begin(duty);
     }
   }
 
   /** Where an agent's launch stands: its place in the queue, or what its runtime last said. */
   progressOf(name: string): string | undefined {
+    return this.placeInQueue(name) ?? this.progress.get(name);
+  }
+
+  private placeInQueue(name: string): string | undefined {
     for (const queue of this.runner.world.launches.values()) {
       const place = queue.placeOf(this.nameInQueue(name));
       if (place !== undefined) return place;
     }
-    return this.progress.get(name);
+    return undefined;
   }
 
   private nameInQueue(agent: string): string {
     return `${this.runner.state.sessionId}/${agent}`;
   }
 
-  /** Lets go of everything without ending anything. */
-  detach(): void {
-    this.detached = true;
-    for (const [key, task] of this.tasks) if (key.startsWith('watch/')) task.giveUp?.();
+  /**
+   * Goes on where an earlier server was killed (R3: what was under way is owed like anything else, but nobody does it
+   * any more). Secrets count again; launches that were begun are looked for.
+   */
+  takeOver(): void {
+    const { runner } = this;
+    for (const agent of runner.state.agents.values()) {
+      const { phase, secretDigest, plan } = agent;
+      if (secretDigest !== undefined) {
+        runner.world.credentials.add(secretDigest, new ParticipantOf(runner, plan.name, secretDigest));
+      }
+      if (phase.type !== 'launching' && (phase.type !== 'stopping' || phase.handle !== undefined)) continue;
+      // In the place of the launch: while it is being looked for, nobody begins another.
+      const key = `launch/${phase.attempt}/${plan.name}`;
+      this.begin({ type: 'find', key, agent: plan.name, attempt: phase.attempt });
+    }
   }
 
-  private async run(duty: Duty, task: Task): Promise<void> {
+  /** Lets go of everything without ending anything; resolves when no launch is under way any more. */
+  async detach(): Promise<void> {
+    this.detached = true;
+    const launches: Promise<void>[] = [];
+    for (const { duty, giveUp, done } of this.tasks.values()) {
+      if (duty.type === 'watch') giveUp?.();
+      if (duty.type !== 'launch') continue;
+      if (this.placeInQueue(duty.agent) !== undefined) giveUp?.();
+      if (done !== undefined) launches.push(done);
+    }
+    await Promise.all(launches);
+  }
+
+  private begin(duty: Task['duty']): void {
+    const task: Task = { duty, done: undefined, giveUp: undefined, failures: 0 };
+    this.tasks.set(duty.key, task);
+    task.done = this.run(task);
+  }
+
+  private async run(task: Task): Promise<void> {
+    const { duty } = task;
     for (;;) {
       try {
         await this.once(duty, task);
@@ -89,8 +135,10 @@ export class Performer {
     if (duty.type !== 'forget') this.runner.attend();
   }
 
-  private async once(duty: Duty, task: Task): Promise<void> {
+  private async once(duty: Task['duty'], task: Task): Promise<void> {
     switch (duty.type) {
+      case 'find':
+        return this.find(duty);
       case 'launch':
         return this.launch(duty, task);
       case 'watch':
@@ -124,7 +172,7 @@ export class Performer {
     const { runner } = this;
     const { world } = runner;
     const agent = this.agent(duty.agent);
-    if (agent?.phase.type !== 'waiting') return;
+    if (agent?.phase.type !== 'waiting' || this.detached) return;
     const { plan } = agent;
 
     // The intent is written down before the act, so that a crash in between is found by the label.
@@ -132,7 +180,13 @@ export class Performer {
     const secretDigest = digestOf(secret);
     world.credentials.add(secretDigest, new ParticipantOf(runner, duty.agent, secretDigest));
     try {
-      await runner.submit({ type: 'begin_launch', agent: duty.agent, attempt: duty.attempt, secretDigest });
+      await runner.submit({
+        type: 'begin_launch',
+        agent: duty.agent,
+        attempt: duty.attempt,
+        secretDigest,
+        port: world.agentPort(),
+      });
     } catch (error) {
       world.credentials.remove(secretDigest);
       if (error instanceof Refusal) return;
@@ -175,10 +229,17 @@ export class Performer {
     const now = this.agent(duty.agent)?.phase;
     const ours = (now?.type === 'running' || now?.type === 'stopping') && now.attempt === duty.attempt;
     // Its attempt was over before it ran: nobody else knows of it, so it ends here.
-    if (!ours) await runtime.stop(handle, 0);
+    if (ours) return;
+    await runtime.stop(handle, 0);
+    await runtime.release?.(handle);
   }
 
-  private async watch(duty: Extract<Duty, { type: 'watch' }>, task: Task): Promise<void> {
+  private async find(duty: Find): Promise<void> {
+    const agent = this.agent(duty.agent);
+    if (agent !== undefined) await findLaunched(this.runner, agent, duty.attempt, this.runtime(agent));
+  }
+
+  private async watch(duty: Watching, task: Task): Promise<void> {
     const { runner } = this;
     const { host } = runner.world;
     const agent = this.agent(duty.agent);
@@ -211,13 +272,12 @@ export class Performer {
     try {
       const ending = await Promise.race([attachment.ended, givenUp]);
       if (ending === undefined) return;
-      await runner.report({
-        type: 'report_exit',
-        agent: duty.agent,
-        attempt: duty.attempt,
-        ending,
-        jitter: host.random(),
-      });
+      const release = (): Promise<void> =>
+        releaseEnded(runner, duty.agent, this.runtime(agent), phase.handle as Handle);
+      const report = { type: 'report_exit', agent: duty.agent, attempt: duty.attempt } as const;
+      await runner.world.endings.add(
+        runner.report({ ...report, ending, jitter: host.random() }).then(release),
+      );
     } finally {
       cancelWarning();
       dozing.cancel();
@@ -283,6 +343,8 @@ export class Performer {
         runner.active(agent);
         runner.world.output.append(runner.state.sessionId, { agent, attempt, ...line });
       },
+      resume: () => runner.world.output.place(runner.state.sessionId, agent, attempt),
+      kept: () => runner.world.output.flush(runner.state.sessionId),
       dropped: (bytes) => runner.world.output.countDropped(runner.state.sessionId, bytes),
       visible: (seen) => void runner.report({ type: 'report_observed', agent, attempt, seen }),
       noted: (fact) => {
@@ -320,8 +382,10 @@ export class Performer {
   }
 }
 
-function describe(duty: Duty): string {
+function describe(duty: Task['duty']): string {
   switch (duty.type) {
+    case 'find':
+      return `find agent "${duty.agent}", which was being launched when the server ended`;
     case 'launch':
     case 'watch':
     case 'stop':

@@ -1,13 +1,15 @@
 /**
- * What happens at a start after the last server ended without notice: everything it had launched is found by its
- * label and stopped, and the sessions that were running are ended in good order. Held and deferred sessions are as
- * they were. Ends, as every wake-up does (R5), with looking.
+ * What happens at a start that finds sessions of an earlier server: whatever ran goes on. Agents that outlived the
+ * server are watched again by the ordinary duties (R3), those that ended meanwhile tell how, those that ended with the
+ * server are lost, and what bears our label and belongs to no attempt that lives is stopped. Ends, as every wake-up
+ * does (R5), with looking.
  */
 import { sessionStream } from '../domain/event.ts';
 import { foldSession, type SessionState } from '../domain/state.ts';
 import type { Journal, JournalRecord, StreamInfo } from '../ports/journal.ts';
+import type { Handle, Runtime } from '../ports/runtime.ts';
 import type { Directory } from './directory.ts';
-import { SessionRunner } from './session-runner.ts';
+import { reasonOf, SessionRunner } from './session-runner.ts';
 import type { World } from './world.ts';
 
 const PAGE = 1_000;
@@ -16,15 +18,22 @@ const LEFTOVER_GRACE = 5_000;
 
 /** What was found. */
 export interface Recovered {
-  /** Live sessions found. */
-  readonly sessions: number;
-  /** Leftovers stopped. */
-  readonly stopped: number;
+  readonly runners: readonly SessionRunner[];
+  /** Agents that run or were being launched. */
+  readonly agents: number;
+  /** What runs and belongs to no session any more; it is being stopped. */
+  readonly leftovers: number;
 }
 
-/** Call once, before anything else is asked of the engine. */
-export async function recover(world: World, directory: Directory): Promise<Recovered> {
-  const stopped = await stopLeftovers(world);
+/**
+ * Call once, before anything else is asked of the engine. `port`: where agents reach this server; undefined: nobody
+ * judges where agents look for it.
+ */
+export async function recover(
+  world: World,
+  directory: Directory,
+  port: number | undefined,
+): Promise<Recovered> {
   const runners: SessionRunner[] = [];
   for await (const info of openSessions(world.journal)) {
     const state = await readSession(world.journal, info.stream);
@@ -34,12 +43,15 @@ export async function recover(world: World, directory: Directory): Promise<Recov
     runners.push(runner);
   }
   await eraseOrphans(world, runners);
-  for (const runner of runners) {
-    await runner.submit({ type: 'recover' });
-    runner.start();
-  }
+  const jitter = world.host.random();
+  await Promise.all(
+    runners.map((runner) => runner.submit({ type: 'recover', jitter, ...(port !== undefined && { port }) })),
+  );
+  // Before anything is launched: what is found now is of an earlier life.
+  const leftovers = await sweep(world, runners);
+  for (const runner of runners) runner.takeOver();
   await directory.tidyAll();
-  return { sessions: runners.length, stopped };
+  return { runners, agents: liveAttempts(runners).size, leftovers };
 }
 
 /** A session's state folded from its whole stream; undefined when it has no records. */
@@ -72,27 +84,62 @@ async function* openSessions(journal: Journal): AsyncGenerator<StreamInfo> {
   yield* found.reverse();
 }
 
-async function stopLeftovers(world: World): Promise<number> {
-  let stopped = 0;
+/** Stops what belongs to no attempt that lives, without waiting for it, and forgets endings that were taken note of. */
+async function sweep(world: World, runners: readonly SessionRunner[]): Promise<number> {
+  const live = liveAttempts(runners);
+  let leftovers = 0;
   for (const runtime of world.runtimes.values()) {
     if ((await runtime.unavailable()) !== undefined) continue;
-    const found = await runtime.list();
-    await Promise.all(
-      found.map(async ({ handle, labels }) => {
-        const receipt = await runtime.stop(handle, LEFTOVER_GRACE);
-        stopped += 1;
-        const facts = { session: labels.session, agent: labels.agent, attempt: labels.attempt };
-        if (receipt.gone)
-          world.log.warn('Stopped an agent that the last run of this server left behind.', facts);
-        else
-          world.log.error(
-            `Could not end everything an earlier run left behind: ${receipt.left.join(', ')}.`,
-            facts,
-          );
-      }),
-    );
+    try {
+      for (const { handle, labels } of await runtime.list()) {
+        if (live.has(attemptKey(labels))) continue;
+        leftovers += 1;
+        void stopLeftover(world, runtime, handle, labels);
+      }
+      for (const { handle, labels } of (await runtime.ended?.()) ?? []) {
+        if (!live.has(attemptKey(labels))) await runtime.release?.(handle);
+      }
+    } catch (error) {
+      world.log.error(`It could not be found out which ${runtime.kind} agents an earlier run left behind.`, {
+        error: reasonOf(error),
+      });
+    }
   }
-  return stopped;
+  return leftovers;
+}
+
+async function stopLeftover(world: World, runtime: Runtime, handle: Handle, of: Attempt): Promise<void> {
+  const facts = { session: of.session, agent: of.agent, attempt: of.attempt };
+  try {
+    const { gone, left } = await runtime.stop(handle, LEFTOVER_GRACE);
+    if (!gone) throw new Error(left.join(', '));
+    world.log.warn('Stopped an agent that the last run of this server left behind.', facts);
+    await runtime.release?.(handle);
+  } catch (error) {
+    world.log.error(`Could not end everything an earlier run left behind: ${reasonOf(error)}.`, facts);
+  }
+}
+
+interface Attempt {
+  readonly session: string;
+  readonly agent: string;
+  readonly attempt: number;
+}
+
+function attemptKey({ session, agent, attempt }: Attempt): string {
+  return `${session}/${attempt}/${agent}`;
+}
+
+/** Attempts that run or were being launched, as the journal says. */
+function liveAttempts(runners: readonly SessionRunner[]): ReadonlySet<string> {
+  const live = new Set<string>();
+  for (const { state } of runners) {
+    for (const { phase, plan } of state.agents.values()) {
+      if (phase.type !== 'launching' && phase.type !== 'running' && phase.type !== 'stopping') continue;
+      live.add(attemptKey({ session: state.sessionId, agent: plan.name, attempt: phase.attempt }));
+    }
+  }
+  return live;
 }
 
 /** Secrets of sessions that were never written down, or are closed. */

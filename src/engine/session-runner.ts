@@ -88,6 +88,12 @@ export class SessionRunner {
     this.attend();
   }
 
+  /** Boot of a session that an earlier server ran. */
+  takeOver(): void {
+    this.performer.takeOver();
+    this.attend();
+  }
+
   /** Decides, makes durable, folds, tells. Rejects with the Refusal, or with JournalError when it could not be written. */
   submit(command: Command): Promise<readonly JournalRecord[]> {
     return new Promise((resolve, reject) => {
@@ -158,11 +164,11 @@ export class SessionRunner {
     return new Promise((resolve) => host.at(host.now() + ms, resolve));
   }
 
-  /** Stops performing without touching agents: the server goes, they may stay. */
-  detach(): void {
+  /** Stops performing without touching agents: the server goes, they may stay. Resolves when no launch is under way. */
+  async detach(): Promise<void> {
     this.cancelAlarm?.();
     this.cancelAlarm = undefined;
-    this.performer.detach();
+    await this.performer.detach();
   }
 
   /** An agent called or printed. */

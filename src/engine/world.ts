@@ -8,6 +8,7 @@ import type { OutputStore } from '../ports/output.ts';
 import type { Runtime } from '../ports/runtime.ts';
 import type { Vault } from '../ports/vault.ts';
 import type { Credentials } from './credentials.ts';
+import type { Endings } from './kept.ts';
 import type { LiveFeed } from './feed.ts';
 import type { LaunchQueue } from './launch-queue.ts';
 import type { SessionRunner } from './session-runner.ts';
@@ -33,6 +34,7 @@ export interface World {
   readonly runtimes: ReadonlyMap<RuntimeKind, Runtime>;
   readonly feed: LiveFeed;
   readonly credentials: Credentials;
+  readonly endings: Endings;
   readonly settings: EngineSettings;
   /** Launches of one runtime do not hold up those of another. */
   readonly launches: ReadonlyMap<RuntimeKind, LaunchQueue>;

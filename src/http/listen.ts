@@ -1,5 +1,6 @@
 /** Takes the port, or says in a sentence why not: which one, who holds it, which flag to change. */
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { portHolder } from './port-holder.ts';
 import type { App } from './server.ts';
 
@@ -9,6 +10,35 @@ export class ListenError extends Error {
     super(message, options);
     this.name = 'ListenError';
   }
+}
+
+/**
+ * The port that is going to be listened on, so that agents can be told of it before anybody answers there. Where any
+ * will do (port 0), the one of the last time if it is free, since agents may still look for the server there. It is
+ * tried and given back: whoever dials meanwhile is refused, as by a server that is not there yet. Rejects with `ListenError`.
+ */
+export async function choosePort(
+  { bindAddress, bindPort }: { readonly bindAddress: string; readonly bindPort: number },
+  lastPort: number | undefined,
+): Promise<number> {
+  if (bindPort === 0 && lastPort !== undefined) {
+    const free = await tryPort(bindAddress, lastPort).catch(() => undefined);
+    if (free !== undefined) return free;
+  }
+  try {
+    return await tryPort(bindAddress, bindPort);
+  } catch (error) {
+    throw new ListenError(whyNot(error, bindAddress, bindPort), { cause: error });
+  }
+}
+
+async function tryPort(host: string, port: number): Promise<number> {
+  const server = createServer((socket) => socket.destroy());
+  server.listen({ host, port });
+  await once(server, 'listening');
+  const { port: found } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return found;
 }
 
 /** Starts listening (port 0: any free one) and resolves with where. Rejects with `ListenError`. */

@@ -8,13 +8,15 @@ import { appendFile, open, rename, rm, stat, writeFile } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OutputLine } from '../ports/output.ts';
-import { decodeHeader, decodeLine, encodeHeader, numberOf } from './line-code.ts';
+import { decodeHeader, decodeLine, encodeHeader, numberOf, placeIn } from './line-code.ts';
 import type { LineSource } from './merge.ts';
 
 export const CURRENT = '.log';
 export const OLDER = '.older.log';
 /** Read at once, bytes. */
 const BLOCK = 64 * 1024;
+/** How far back a place is looked for, bytes: some lines, however long. */
+const LOOKED_THROUGH = 512 * 1024;
 const NEWLINE = 0x0a;
 
 /** A name that any file system takes, from one that may hold anything: readable, and never two agents' the same. */
@@ -76,6 +78,22 @@ export class AgentFile {
   async lastNumber(): Promise<number> {
     const [last] = await this.last(1);
     return last?.number ?? 0;
+  }
+
+  /** The place the newest line of that attempt came from; nothing when none of the last lines says. */
+  async place(attempt: number): Promise<number | undefined> {
+    for (const path of [this.current, this.older]) {
+      const texts = await withFile(path, async (file) => {
+        const { size } = await file.stat();
+        const from = Math.max(0, size - LOOKED_THROUGH);
+        return (await readBlock(file, from, size - from)).toString('utf8').split('\n');
+      });
+      for (const text of texts?.toReversed() ?? []) {
+        const place = placeIn(text, attempt);
+        if (place !== undefined) return place;
+      }
+    }
+    return undefined;
   }
 
   /** The last lines, at most `limit`, in order. */

@@ -4,7 +4,7 @@
  * never throws.
  */
 import { join } from 'node:path';
-import type { OutputLine, OutputStore } from '../ports/output.ts';
+import type { NewLine, OutputLine, OutputStore } from '../ports/output.ts';
 import { Followers } from './followers.ts';
 import { SessionOutput } from './session-output.ts';
 import { isSessionName } from './session-name.ts';
@@ -49,7 +49,7 @@ class FileOutput implements OutputStore {
 
   constructor(private readonly options: FileOutputOptions) {}
 
-  append(session: string, line: Omit<OutputLine, 'number'>): void {
+  append(session: string, line: NewLine): void {
     const output = this.writable(session);
     if (!output) return;
     output.append(line);
@@ -66,6 +66,10 @@ class FileOutput implements OutputStore {
 
   async tail(session: string, limit: number, agent?: string): Promise<readonly OutputLine[]> {
     return limit > 0 ? ((await this.output(session)?.tail(limit, agent)) ?? []) : [];
+  }
+
+  async place(session: string, agent: string, attempt: number): Promise<number | undefined> {
+    return this.output(session)?.place(agent, attempt);
   }
 
   follow(session: string, take: (line: OutputLine) => void): () => void {

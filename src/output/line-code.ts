@@ -1,6 +1,6 @@
 /**
- * How a line stands in its file: one JSON array a line, `[number,time,attempt,"o"|"e",text]`, with a `1` at the end
- * when it is sensitive. The number comes first, so that a place in a file is found without parsing much. The first
+ * How a line stands in its file: one JSON array a line, `[number,time,attempt,"o"|"e",text]`, followed by a `1` when
+ * it is sensitive (else a `0` where something follows) and by the place it came from, if that is known. The number comes first, so that a place in a file is found without parsing much. The first
  * line of a file is a header that names the agent.
  */
 import type { OutputLine } from '../ports/output.ts';
@@ -9,8 +9,9 @@ import type { OutputLine } from '../ports/output.ts';
 export const MAX_TEXT_BYTES = 64 * 1024;
 
 /** A line as it is written, with its end. */
-export function encodeLine(line: OutputLine): string {
-  const end = line.sensitive ? ',1]\n' : ']\n';
+export function encodeLine(line: OutputLine, at?: number): string {
+  const place = at === undefined ? '' : `,${at}`;
+  const end = line.sensitive ? `,1${place}]\n` : at === undefined ? ']\n' : `,0${place}]\n`;
   const io = line.io === 'out' ? '"o"' : '"e"';
   return `[${line.number},${line.time},${line.attempt},${io},${JSON.stringify(line.text)}${end}`;
 }
@@ -25,7 +26,7 @@ export function decodeLine(text: string, agent: string): OutputLine | undefined 
       number,
       'o' | 'e',
       string,
-      1?,
+      (0 | 1)?,
     ];
     return {
       number,
@@ -36,6 +37,17 @@ export function decodeLine(text: string, agent: string): OutputLine | undefined 
       text: words,
       ...(sensitive === 1 && { sensitive: true }),
     };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The place a line of that attempt came from; nothing for any other text. */
+export function placeIn(text: string, attempt: number): number | undefined {
+  if (!text.startsWith('[') || !text.endsWith(']')) return undefined;
+  try {
+    const parts = JSON.parse(text) as unknown[];
+    return parts[2] === attempt && typeof parts[6] === 'number' ? parts[6] : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 /** The output store in memory: for tests, demos and servers that keep nothing. Bounded per agent and in all. */
-import type { OutputLine, OutputStore } from '../ports/output.ts';
+import type { NewLine, OutputLine, OutputStore } from '../ports/output.ts';
 import { Followers } from './followers.ts';
 import { cutText } from './line-code.ts';
 import { mergeLast } from './merge.ts';
@@ -27,6 +27,8 @@ interface Session {
   next: number;
   dropped: number;
   readonly agents: Map<string, Kept>;
+  /** The place of each agent's newest line that had one. */
+  readonly places: Map<string, { readonly attempt: number; readonly at: number }>;
 }
 
 /** An output store that ends with the process. */
@@ -45,9 +47,11 @@ class MemoryOutput implements OutputStore {
     private readonly maxBytes: number,
   ) {}
 
-  append(session: string, line: Omit<OutputLine, 'number'>): void {
+  append(session: string, given: NewLine): void {
     const known = this.session(session);
     if (!known) return;
+    const { at, ...line } = given;
+    if (at !== undefined) known.places.set(line.agent, { attempt: line.attempt, at });
     const { text, lost } = cutText(line.text);
     known.dropped += lost;
     const numbered: OutputLine = { number: known.next, ...line, text };
@@ -87,6 +91,11 @@ class MemoryOutput implements OutputStore {
     return mergeLast(this.linesOf(session, agent), Math.max(0, limit));
   }
 
+  async place(session: string, agent: string, attempt: number): Promise<number | undefined> {
+    const newest = this.sessions.get(session)?.places.get(agent);
+    return newest?.attempt === attempt ? newest.at : undefined;
+  }
+
   follow(session: string, take: (line: OutputLine) => void): () => void {
     return this.followers.add(session, take);
   }
@@ -122,7 +131,8 @@ class MemoryOutput implements OutputStore {
   private session(id: string): Session | undefined {
     if (!isSessionName(id)) return undefined;
     let known = this.sessions.get(id);
-    if (!known) this.sessions.set(id, (known = { next: 1, dropped: 0, agents: new Map() }));
+    if (!known)
+      this.sessions.set(id, (known = { next: 1, dropped: 0, agents: new Map(), places: new Map() }));
     this.released.delete(id);
     return known;
   }

@@ -5,12 +5,10 @@
  */
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { OutputLine } from '../ports/output.ts';
+import type { NewLine, OutputLine } from '../ports/output.ts';
 import { AgentFile, agentIn, CURRENT, OLDER, replaceFile } from './agent-file.ts';
 import { cutText, encodeLine } from './line-code.ts';
 import { mergeFirst, mergeLast } from './merge.ts';
-
-type NewLine = Omit<OutputLine, 'number'>;
 
 /** What a session's output shares with the store's others. */
 export interface SessionOutputContext {
@@ -120,6 +118,12 @@ export class SessionOutput {
     });
   }
 
+  async place(agent: string, attempt: number): Promise<number | undefined> {
+    await this.inTurn(() => this.load());
+    await this.flush();
+    return this.inTurn(async () => this.files.get(agent)?.place(attempt));
+  }
+
   async droppedBytes(): Promise<number> {
     await this.inTurn(() => this.load());
     return this.dropped;
@@ -141,12 +145,13 @@ export class SessionOutput {
     return [...this.files.values()].filter((file) => agent === undefined || file.agent === agent);
   }
 
-  private number(line: NewLine): void {
+  private number(given: NewLine): void {
+    const { at, ...line } = given;
     const numbered: OutputLine = { number: this.next!, ...line };
     this.next! += 1;
     const lines = this.unwritten.get(line.agent);
-    if (lines) lines.push(encodeLine(numbered));
-    else this.unwritten.set(line.agent, [encodeLine(numbered)]);
+    if (lines) lines.push(encodeLine(numbered, at));
+    else this.unwritten.set(line.agent, [encodeLine(numbered, at)]);
     this.context.announce(numbered);
   }
 

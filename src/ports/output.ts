@@ -13,10 +13,18 @@ export interface OutputLine {
   readonly sensitive?: true;
 }
 
+/** A line as it comes. */
+export interface NewLine extends Omit<OutputLine, 'number'> {
+  /** The place after it, where it came from: kept with it, shown to nobody. */
+  readonly at?: number;
+}
+
 /** Keeps lines and hands them out. */
 export interface OutputStore {
   /** Takes a line at once (memory first, disk soon after); never throws, never blocks the caller. */
-  append(session: string, line: Omit<OutputLine, 'number'>): void;
+  append(session: string, line: NewLine): void;
+  /** The `at` of the newest kept line of that attempt of an agent; undefined when none has one. */
+  place(session: string, agent: string, attempt: number): Promise<number | undefined>;
   /** Counts bytes that were given up before they became a line (a runtime's `dropped`). */
   countDropped(session: string, bytes: number): void;
   /** Kept lines of a session with number > after, oldest first, at most `limit`; optionally of one agent. */

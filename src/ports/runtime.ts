@@ -34,6 +34,8 @@ export interface Line {
   readonly text: string;
   readonly time: number;
   readonly sensitive?: true;
+  /** The place after it, where the runtime itself keeps output until somebody else does: see `Observer.resume`. */
+  readonly at?: number;
 }
 
 /** Where a runtime tells what it sees while an attachment lives. Called in order, never after `ended` resolved. */
@@ -41,6 +43,10 @@ export interface Observer {
   line(line: Line): void;
   /** Output bytes that were given up because they came too fast. */
   dropped?(bytes: number): void;
+  /** Asked once, before the first line: the `at` of the last line of this thing that is kept already. */
+  resume?(): Promise<number | undefined>;
+  /** Asked before the runtime lets go of output that it kept: resolves when all lines told so far are kept. */
+  kept?(): Promise<void>;
   /** The thing cannot be seen for now (`false`) or is seen again (`true`). */
   visible?(seen: boolean): void;
   /** A fact about the thing that clients know by name, e.g. a container that was created or removed. */
@@ -94,6 +100,13 @@ export interface Runtime {
   stop(handle: Handle, graceMs: number): Promise<StopReceipt>;
   /** Everything alive that bears this instance's label. */
   list(): Promise<readonly Found[]>;
+  /**
+   * What has ended and whose ending is kept, because nobody took note of it yet: `attach` tells it. Absent: this
+   * runtime keeps no endings.
+   */
+  ended?(): Promise<readonly Found[]>;
+  /** The ending is written down: what is kept of the thing may go. */
+  release?(handle: Handle): Promise<void>;
   /** The address (host, or host:port prefix without scheme) under which an agent of this runtime reaches a port of this server. */
   addressOf(port: number): string;
   /** Frees what the runtime itself holds (not the agents). */

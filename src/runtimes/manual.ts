@@ -51,7 +51,7 @@ interface Held {
 
 class ManualRuntime implements Runtime {
   private readonly held = new Map<string, Held>();
-  private readonly ended = new Unclaimed<Held>();
+  private readonly unclaimed = new Unclaimed<Held>();
   private readonly files: OptionFiles;
 
   constructor(
@@ -93,7 +93,7 @@ class ManualRuntime implements Runtime {
 
   attach(handle: Handle, observer: Observer): Attachment {
     if (handle['manual'] !== true) return this.inner.attach(handle, observer);
-    const held = this.held.get(handle.id) ?? this.ended.claim(handle.id);
+    const held = this.held.get(handle.id) ?? this.unclaimed.claim(handle.id);
     if (held === undefined) {
       const ended: Promise<Ending> = Promise.resolve(
         lost('It was started by hand and the server has restarted since.'),
@@ -115,7 +115,7 @@ class ManualRuntime implements Runtime {
     if (held === undefined) return GONE;
     this.held.delete(handle.id);
     await this.files.remove(held.labels);
-    if (!held.watch.isWatched) this.ended.keep(handle.id, held);
+    if (!held.watch.isWatched) this.unclaimed.keep(handle.id, held);
     held.watch.end(endedBySignal('SIGTERM', this.options.now()));
     return GONE;
   }
@@ -126,6 +126,14 @@ class ManualRuntime implements Runtime {
       labels,
     }));
     return [...(await this.inner.list()), ...own];
+  }
+
+  async ended(): Promise<readonly Found[]> {
+    return (await this.inner.ended?.()) ?? [];
+  }
+
+  async release(handle: Handle): Promise<void> {
+    if (handle['manual'] !== true) await this.inner.release?.(handle);
   }
 
   addressOf(port: number): string {

@@ -102,26 +102,6 @@ describe('coral serve', () => {
     expect(alive(pid)).toBe(false);
   });
 
-  it('starts again after it was killed in mid-session: nothing is left, the story is whole', async () => {
-    const first = await project.serve();
-    const run = project.start(['run', 'long', '--logs']);
-    const [, pid = ''] = await run.saw(/one +\| (\d+)/);
-    await first.server.kill();
-    expect(alive(pid)).toBe(true);
-    await run.finished();
-    await project.serve();
-    expect(alive(pid)).toBe(false);
-    const shown = JSON.parse((await project.coral(['show', '--json'])).out);
-    expect(shown.base.status.type).toBe('closed');
-    expect(shown.agents[0].exit.reason).toBe('lost');
-    const story = (await project.coral(['export'])).out
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
-    expect(story.map(({ seq }) => seq)).toEqual([...story].map(({ seq }) => seq).sort((a, b) => a - b));
-    expect(story.at(-1).type).toBe('session_closed');
-  });
-
   it('keeps a second server out of its state folder', async () => {
     const { server, url } = await project.serve();
     const { code, err } = await project.coral(['serve', '--network.bind-port=0']);

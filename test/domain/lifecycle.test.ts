@@ -36,17 +36,17 @@ describe('executing', () => {
 describe('launching', () => {
   it('begins the next attempt of a waiting agent', () => {
     given(opened(plan('a')), run())
-      .when({ type: 'begin_launch', agent: 'a', attempt: 1, secretDigest: 'x' })
-      .then({ type: 'agent_launching', agent: 'a', attempt: 1, secretDigest: 'x' });
+      .when({ type: 'begin_launch', agent: 'a', attempt: 1, secretDigest: 'x', port: 5555 })
+      .then({ type: 'agent_launching', agent: 'a', attempt: 1, secretDigest: 'x', port: 5555 });
   });
   it('takes no attempt twice', () => {
     given(opened(plan('a')), run(), launching('a'))
-      .when({ type: 'begin_launch', agent: 'a', attempt: 1, secretDigest: 'x' })
+      .when({ type: 'begin_launch', agent: 'a', attempt: 1, secretDigest: 'x', port: 5555 })
       .thenRefused('stale');
   });
   it('launches nothing in a session that stops', () => {
     given(opened(plan('a')), run(), { type: 'session_stopping', cause: 'requested' })
-      .when({ type: 'begin_launch', agent: 'a', attempt: 1, secretDigest: 'x' })
+      .when({ type: 'begin_launch', agent: 'a', attempt: 1, secretDigest: 'x', port: 5555 })
       .thenRefused('session_ended');
   });
   it('records the handle, also of an agent that is to be stopped already', () => {
@@ -265,27 +265,46 @@ describe('looking at the clock', () => {
 });
 
 describe('after a crash', () => {
-  it('ends what was under way and leaves the rest alone', () => {
-    given(opened(plan('a'), plan('b')), run(), launching('a'), started('a'), {
-      type: 'wait_started',
-      agent: 'a',
-      waitId: 'w',
-      filters: [],
-    })
-      .when({ type: 'recover' })
+  const waiting = { type: 'wait_started', agent: 'a', waitId: 'w', filters: [] } as const;
+  const connected = { type: 'agent_connected', agent: 'a' } as const;
+  const recover = { type: 'recover', port: 5555, jitter: 0 } as const;
+
+  it('ends the waits and connections of the server that is gone; what runs still runs', () => {
+    given(opened(plan('a'), plan('b')), run(), launching('a'), started('a'), connected, waiting)
+      .when(recover)
       .then(
-        { type: 'wait_ended', outcome: 'server_lost' },
-        { type: 'agent_exited', agent: 'a' },
-        { type: 'agent_exited', agent: 'b' },
-        { type: 'session_stopping', cause: 'server_lost' },
-        { type: 'session_ended', cause: 'server_lost' },
+        { type: 'wait_ended', waitId: 'w', outcome: 'server_lost' },
+        { type: 'agent_disconnected', agent: 'a' },
       );
+    given(opened(plan('a')), run(), launching('a'), started('a'))
+      .when(recover)
+      .thenNothing();
+  });
+
+  it('leaves deferred and held sessions alone', () => {
     given(opened(plan('a')))
-      .when({ type: 'recover' })
+      .when(recover)
       .thenNothing();
     given(opened(plan('a')), run(), { type: 'session_ended', cause: 'requested', heldUntil: at(50) })
-      .when({ type: 'recover' })
+      .when(recover)
       .thenNothing();
+  });
+
+  it('gives agents up that look for the server elsewhere; their policy says whether they are launched again', () => {
+    const elsewhere = { ...launching('a'), port: 4444 } as const;
+    const facts = [run(), elsewhere, started('a'), waiting] as const;
+    given(opened(plan('a')), ...facts)
+      .when(recover)
+      .then({ type: 'wait_ended', outcome: 'server_lost' }, { type: 'agent_exited', agent: 'a' });
+    given(
+      opened(plan('a', { restart: { ...plan('a').restart, policy: 'on_failure', maxRestarts: 1 } })),
+      ...facts,
+    )
+      .when(recover)
+      .then({ type: 'wait_ended' }, { type: 'agent_exited' }, { type: 'agent_retry_due', attempt: 2 });
+    given(opened(plan('a')), ...facts)
+      .when({ type: 'recover', jitter: 0 })
+      .then({ type: 'wait_ended', outcome: 'server_lost' });
   });
 });
 

@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 import type { LaunchSpec } from '../../src/domain/launch.ts';
 import { executableRuntime } from '../../src/runtimes/executable/runtime.ts';
 import type { ExecutableRuntimeOptions } from '../../src/runtimes/executable/runtime.ts';
+import { isAlive } from '../../src/process-identity.ts';
+import { keptExecutableRuntime } from '../../src/runtimes/executable/keeper/runtime.ts';
+import type { KeptRuntimeOptions } from '../../src/runtimes/executable/keeper/runtime.ts';
 import { INSTANCE, labels } from '../contracts/runtime.ts';
 import type { Program, RuntimeWorld } from '../contracts/runtime.ts';
 
@@ -51,6 +54,39 @@ function argumentsOf(program: Program): readonly [string, ...string[]] {
     case 'fail':
       return ['./no-such-program'];
   }
+}
+
+/** What the keeper of a test is started from: the built program. */
+const KEEPER = fileURLToPath(new URL('../../dist/keeper.js', import.meta.url));
+
+/** The executable runtime by way of a keeper of its own. */
+export async function keptWorld(
+  more: Partial<KeptRuntimeOptions> = {},
+): Promise<RuntimeWorld & { readonly temporaryFolder: string; readonly options: KeptRuntimeOptions }> {
+  const folder = await mkdtemp(join(tmpdir(), 'coral-test-'));
+  const options: KeptRuntimeOptions = {
+    instance: INSTANCE,
+    environment: process.env,
+    now: Date.now,
+    temporaryFolder: folder,
+    keeper: { folder: join(folder, 'keeper'), entry: KEEPER, isAlive },
+    ...more,
+  };
+  const runtime = keptExecutableRuntime(options);
+  return {
+    temporaryFolder: folder,
+    options,
+    runtime,
+    spec(program, spec) {
+      const [path, ...words] = argumentsOf(program);
+      return executableSpec(path, words, spec);
+    },
+    secondLife: async () => keptExecutableRuntime(options),
+    async close() {
+      await runtime.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 export async function executableWorld(

@@ -28,7 +28,8 @@ export function environmentOf(spec: LaunchSpec, sources: EnvironmentSources): Re
   };
 }
 
-function inherited(
+/** What passes from the server's environment by these names and patterns. */
+export function inherited(
   server: Readonly<Record<string, string | undefined>>,
   patterns: readonly string[],
 ): Record<string, string> {

@@ -52,12 +52,26 @@ export interface ExecutableRuntimeOptions {
 /** Ended agents whose end nobody asked for yet; each may hold two pipes open. */
 const MAX_UNCLAIMED = 256;
 
-/** A runtime for processes of this machine. It sees what an earlier one with the same instance started. */
-export function executableRuntime(options: ExecutableRuntimeOptions): Runtime {
-  return new ExecutableRuntime(options);
+/** What an agent's environment gets from the server, besides the launch's own variables. */
+export interface EnvironmentParts {
+  /** What `inheritEnvironment` lets through passes from here. */
+  readonly server: Readonly<Record<string, string | undefined>>;
+  /** Above everything but CORAL_*. */
+  readonly debug: Readonly<Record<string, string>>;
 }
 
-class ExecutableRuntime implements Runtime {
+/** The runtime, whose launches may also be given their environment one by one. */
+export interface ExecutableRuntime extends Runtime {
+  /** `launch` with these parts in place of the runtime's own. */
+  launchWith(spec: LaunchSpec, parts: EnvironmentParts, signal: AbortSignal): Promise<Handle>;
+}
+
+/** A runtime for processes of this machine. It sees what an earlier one with the same instance started. */
+export function executableRuntime(options: ExecutableRuntimeOptions): ExecutableRuntime {
+  return new DirectRuntime(options);
+}
+
+class DirectRuntime implements ExecutableRuntime {
   readonly kind = 'executable';
   private readonly table: ProcessTable;
   private readonly files: OptionFiles;
@@ -82,6 +96,11 @@ class ExecutableRuntime implements Runtime {
   }
 
   async launch(spec: LaunchSpec, signal: AbortSignal): Promise<Handle> {
+    const { environment: server, debugEnvironment: debug = {} } = this.options;
+    return this.launchWith(spec, { server, debug }, signal);
+  }
+
+  async launchWith(spec: LaunchSpec, parts: EnvironmentParts, signal: AbortSignal): Promise<Handle> {
     const { how, labels } = spec;
     if (how.kind !== 'executable') throw new LaunchFailure(`A ${how.kind} agent is no executable.`);
     this.inUse.add(labels);
@@ -93,9 +112,8 @@ class ExecutableRuntime implements Runtime {
         });
       });
       const environment = environmentOf(spec, {
-        server: this.options.environment,
+        ...parts,
         inherit: how.inheritEnvironment,
-        debug: this.options.debugEnvironment ?? {},
         files,
       });
       const program = await findProgram(how.path, spec.folder, environment['PATH']);

@@ -1,0 +1,125 @@
+/**
+ * The life of a keeper process. It outlives its servers and never runs for nothing: it ends when there is neither an
+ * agent nor a server, when nobody can find it any more, and (only if told so) when no server came for a long time.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { executableRuntime } from '../runtime.ts';
+import { Desk } from './desk.ts';
+import { Keeper } from './keeper.ts';
+import { KEEPER_FILE, PROTOCOL_VERSION } from './protocol.ts';
+import type { KeeperArguments, KeeperFile } from './protocol.ts';
+
+/** Without agent and server for this long it ends, ms. */
+const IDLE = 10_000;
+/** Pause between two looks at whether its folder is still its own, ms. */
+const LOOK_EVERY = 2_000;
+/** What agents get between SIGTERM and SIGKILL when the keeper itself ends them, ms. */
+const GRACE = 5_000;
+/** Longest path of a Unix socket that all systems take, bytes. */
+const MAX_SOCKET_PATH = 100;
+
+/** What of the process itself a keeper needs. */
+export interface KeeperProcess {
+  /** This process, told from all others that ever had its pid. */
+  readonly identity: { readonly pid: number; readonly startTime: string };
+  /** Wall-clock ms. */
+  readonly now: () => number;
+}
+
+/** Starts a keeper; resolves once servers can come. `end` is called when its life is over. Rejects when it cannot listen. */
+export async function startKeeper(
+  given: KeeperArguments,
+  own: KeeperProcess,
+  end: () => void,
+): Promise<{ stop(): Promise<void> }> {
+  const { folder, instance, temporaryFolder, orphanTimeout } = given;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = join(folder, KEEPER_FILE);
+  forgetSocketOf(file, folder);
+  const socket = socketPath(folder);
+  const runtime = executableRuntime({ instance, environment: {}, now: own.now, temporaryFolder });
+  const keeper = new Keeper({
+    folder,
+    runtime,
+    grown: (key) => desk.grown(key),
+    ended: (key, ending) => {
+      desk.ended(key, ending);
+      consider(false);
+    },
+  });
+  let over = false;
+  let idle: NodeJS.Timeout | undefined;
+  let orphan: NodeJS.Timeout | undefined;
+
+  const finish = (isOurs = true): void => {
+    if (over) return;
+    over = true;
+    clearInterval(looking);
+    if (isOurs) rmSync(file, { force: true });
+    removeSocket(socket, folder);
+    desk.close();
+    end();
+  };
+  const endAll = async (graceMs: number, isOurs = true): Promise<void> => {
+    await keeper.endAll(graceMs).catch(() => undefined);
+    finish(isOurs);
+  };
+  const consider = (saidBye: boolean): void => {
+    clearTimeout(idle);
+    clearTimeout(orphan);
+    if (over) return;
+    if (keeper.busy === 0 && saidBye && desk.servers <= 1) return finish();
+    if (desk.servers > 0) return;
+    if (keeper.busy === 0) idle = setTimeout(finish, IDLE);
+    else if (orphanTimeout !== undefined) orphan = setTimeout(() => void endAll(GRACE), orphanTimeout);
+  };
+  const desk = new Desk(keeper, instance, consider);
+
+  keeper.takeOver();
+  await desk.open(socket);
+  const text = `${JSON.stringify({ ...own.identity, version: PROTOCOL_VERSION, socket } satisfies KeeperFile)}\n`;
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+  // A folder that was removed, or taken by another keeper: no server will ever come, and agents end with it.
+  const looking = setInterval(() => {
+    if (contents(file) !== text) void endAll(GRACE, false);
+  }, LOOK_EVERY);
+  consider(false);
+  return { stop: () => endAll(GRACE) };
+}
+
+/** In the folder where its path is short enough, else in a private folder for temporary files. */
+function socketPath(folder: string): string {
+  const here = join(folder, 'socket');
+  if (Buffer.byteLength(here) <= MAX_SOCKET_PATH) return here;
+  const there = join(mkdtempSync(join(tmpdir(), 'coral-keeper-')), 'socket');
+  if (Buffer.byteLength(there) <= MAX_SOCKET_PATH) return there;
+  rmSync(dirname(there), { recursive: true, force: true });
+  return join(mkdtempSync('/tmp/coral-keeper-'), 'socket');
+}
+
+function removeSocket(socket: string, folder: string): void {
+  rmSync(socket, { force: true });
+  if (dirname(socket) !== folder) rmSync(dirname(socket), { recursive: true, force: true });
+}
+
+/** What a keeper that was killed left behind. */
+function forgetSocketOf(file: string, folder: string): void {
+  try {
+    const { socket } = JSON.parse(contents(file) ?? '{}') as Partial<KeeperFile>;
+    if (typeof socket === 'string' && socket.endsWith('/socket')) removeSocket(socket, folder);
+  } catch {
+    // Half a file: the name of its socket is not known.
+  }
+  rmSync(join(folder, 'socket'), { force: true });
+}
+
+function contents(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

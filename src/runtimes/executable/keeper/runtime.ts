@@ -1,0 +1,252 @@
+/**
+ * Runs agents as processes of this machine by way of a keeper (docs/decisions/keeper.md): the server asks it to start
+ * and stop them, reads what they print from their spools, and can be killed and started again without any of them noticing.
+ */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Ending } from '../../../domain/exit.ts';
+import type { LaunchSpec } from '../../../domain/launch.ts';
+import { LaunchFailure } from '../../../ports/runtime.ts';
+import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../../ports/runtime.ts';
+import { lost } from '../../ending.ts';
+import { markOf } from '../../mark.ts';
+import { Watch } from '../../watch.ts';
+import { inherited } from '../environment.ts';
+import { readHandle } from '../handle.ts';
+import { executableRuntime } from '../runtime.ts';
+import type { ExecutableRuntime, ExecutableRuntimeOptions } from '../runtime.ts';
+import { KeeperLink, KeeperLost } from './link.ts';
+import type { LinkOptions } from './link.ts';
+import { AGENTS_FOLDER, toWire } from './protocol.ts';
+import { readExit, readSpoolHandle, spoolKey } from './spool.ts';
+import { SpoolReader } from './spool-reader.ts';
+
+/** What the runtime needs: that of a runtime without keeper, and where the keeper is. */
+export interface KeptRuntimeOptions extends ExecutableRuntimeOptions {
+  readonly keeper: Pick<LinkOptions, 'folder' | 'entry' | 'isAlive' | 'orphanTimeout'>;
+}
+
+/** A launch that takes longer than this is given up, ms. */
+const LAUNCH_DEADLINE = 30_000;
+/** What a stop may take beyond its grace, ms. */
+const STOP_DEADLINE = 20_000;
+/** Pause before a keeper that could not be reached is tried again, ms. */
+const RETRY = 500;
+/** A stop is asked again of a new keeper when the old one is lost over it. */
+const STOP_TRIES = 3;
+
+/** A runtime whose agents outlive the server. */
+export function keptExecutableRuntime(options: KeptRuntimeOptions): Runtime {
+  return new KeptRuntime(options);
+}
+
+class KeptRuntime implements Runtime {
+  readonly kind = 'executable';
+  private readonly link: KeeperLink;
+  /** Looks at the machine while there is no keeper; starts nothing. */
+  private readonly direct: ExecutableRuntime;
+  private readonly things = new Map<string, Thing>();
+  private isClosed = false;
+
+  constructor(private readonly options: KeptRuntimeOptions) {
+    const { instance, temporaryFolder, keeper } = options;
+    this.link = new KeeperLink({ instance, temporaryFolder, ...keeper });
+    this.direct = executableRuntime(options);
+  }
+
+  unavailable(): Promise<string | undefined> {
+    return this.direct.unavailable();
+  }
+
+  async launch(spec: LaunchSpec, signal: AbortSignal): Promise<Handle> {
+    const { how } = spec;
+    if (how.kind !== 'executable') throw new LaunchFailure(`A ${how.kind} agent is no executable.`);
+    if (signal.aborted) throw new LaunchFailure('The launch was given up before the program was started.');
+    const ask = {
+      spec: toWire(spec),
+      inherited: inherited(this.options.environment, how.inheritEnvironment),
+      debug: this.options.debugEnvironment ?? {},
+    };
+    try {
+      const { handle } = await this.link.call('launch', ask, { signal, deadline: LAUNCH_DEADLINE });
+      return handle;
+    } catch (error) {
+      if (error instanceof LaunchFailure) throw error;
+      // Whether it was started is not known: it bears its mark if it was.
+      const started = await this.startedAs(markOf(spec.labels));
+      if (started !== undefined) return started;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new LaunchFailure(message, true, { cause: error });
+    }
+  }
+
+  attach(handle: Handle, observer: Observer): Attachment {
+    const key = spoolKey(handle);
+    let thing = this.things.get(key);
+    if (thing === undefined) {
+      thing = new Thing(handle, this.folderOf(key), this.link, () => this.isClosed);
+      this.things.set(key, thing);
+    }
+    const known = thing;
+    const attachment = known.attach(observer);
+    void known.over.then(() => {
+      if (this.things.get(key) === known) this.things.delete(key);
+    });
+    return attachment;
+  }
+
+  async stop(handle: Handle, graceMs: number): Promise<StopReceipt> {
+    if (readHandle(handle) === undefined) return { gone: true, left: [] };
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.link.call('stop', { handle, graceMs }, { deadline: graceMs + STOP_DEADLINE });
+      } catch (error) {
+        if (!(error instanceof KeeperLost)) throw error;
+        // Without any keeper it is ended all the same: by its mark.
+        if (tries >= STOP_TRIES) return this.direct.stop(handle, graceMs);
+      }
+    }
+  }
+
+  async list(): Promise<readonly Found[]> {
+    const answer = await this.link.callIfAlive('list', {}).catch((error: unknown) => {
+      if (error instanceof KeeperLost) return undefined;
+      throw error;
+    });
+    if (answer === undefined) return this.direct.list();
+    return answer.handles.flatMap((handle) => foundOf(handle));
+  }
+
+  async ended(): Promise<readonly Found[]> {
+    const folder = join(this.options.keeper.folder, AGENTS_FOLDER);
+    const names = await readdir(folder).catch(() => []);
+    return names.flatMap((name) => {
+      const handle = readSpoolHandle(join(folder, name));
+      if (handle === undefined || readExit(join(folder, name)) === undefined) return [];
+      return foundOf(handle);
+    });
+  }
+
+  async release(handle: Handle): Promise<void> {
+    const key = spoolKey(handle);
+    this.things.delete(key);
+    // While nobody noted how it ended, it is the keeper's.
+    if (readExit(this.folderOf(key)) === undefined) return;
+    await rm(this.folderOf(key), { recursive: true, force: true });
+  }
+
+  addressOf(port: number): string {
+    return this.direct.addressOf(port);
+  }
+
+  /** Hangs up; the keeper lives on with the agents that still run, and ends when there is none. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const thing of this.things.values()) thing.close();
+    this.things.clear();
+    await this.link.close();
+    await this.direct.close();
+  }
+
+  private folderOf(key: string): string {
+    return join(this.options.keeper.folder, AGENTS_FOLDER, key);
+  }
+
+  private async startedAs(mark: string): Promise<Handle | undefined> {
+    const found = await this.list().catch(() => []);
+    const kept = await this.ended();
+    return [...found, ...kept].map(({ handle }) => handle).find((handle) => handle['mark'] === mark);
+  }
+}
+
+function foundOf(handle: Handle): readonly Found[] {
+  const ours = readHandle(handle);
+  return ours === undefined ? [] : [{ handle, labels: ours.labels }];
+}
+
+/** One agent as this server sees it: its spool read while somebody watches, its end told after all it printed. */
+class Thing {
+  /** Resolves when its end was told, or nobody wants to know any more. */
+  readonly over: Promise<void>;
+  private readonly watch = new Watch();
+  private readonly observers = new Set<Observer>();
+  private reader: SpoolReader | undefined;
+  private conclude: (ending: Ending) => void = () => undefined;
+  private readonly ending = new Promise<Ending>((resolve) => (this.conclude = resolve));
+  private finish: () => void = () => undefined;
+  private unhear: () => void = () => undefined;
+  private hasBegun = false;
+  private isOver = false;
+
+  constructor(
+    private readonly handle: Handle,
+    private readonly folder: string,
+    private readonly link: KeeperLink,
+    private readonly isClosed: () => boolean,
+  ) {
+    this.over = new Promise((resolve) => (this.finish = resolve));
+  }
+
+  attach(observer: Observer): Attachment {
+    const attachment = this.watch.attach(observer);
+    this.observers.add(observer);
+    if (!this.hasBegun) {
+      this.hasBegun = true;
+      void this.begin(observer);
+    } else void this.reader?.read();
+    return {
+      ended: attachment.ended,
+      detach: () => {
+        this.observers.delete(observer);
+        attachment.detach();
+      },
+    };
+  }
+
+  close(): void {
+    this.isOver = true;
+    this.unhear();
+    this.reader?.stop();
+    this.finish();
+  }
+
+  private async begin(first: Observer): Promise<void> {
+    const place = (await first.resume?.().catch(() => undefined)) ?? 0;
+    this.reader = new SpoolReader(this.folder, place, {
+      line: (line) => this.watch.line(line),
+      dropped: (bytes) => this.watch.dropped(bytes),
+      kept: async () => {
+        await Promise.all([...this.observers].map(async (observer) => observer.kept?.()));
+      },
+    });
+    this.unhear = this.link.hear(spoolKey(this.handle), (ending) => {
+      if (ending !== undefined) this.conclude(ending);
+      else if (this.watch.isWatched) void this.reader?.read();
+    });
+    void this.subscribe();
+    const ending = await this.ending;
+    if (this.isOver) return;
+    await this.reader.read();
+    this.unhear();
+    this.isOver = true;
+    this.watch.end(ending);
+    this.finish();
+  }
+
+  /** Hears from whatever keeper there is, until the end. */
+  private async subscribe(): Promise<void> {
+    while (!this.isOver && !this.isClosed()) {
+      try {
+        const { ending } = await this.link.call('watch', { handle: this.handle });
+        if (ending !== undefined) return this.conclude(ending);
+        if (this.watch.isWatched) void this.reader?.read();
+        await this.link.lost();
+      } catch (error) {
+        if (!(error instanceof KeeperLost)) {
+          return this.conclude(lost(error instanceof Error ? error.message : String(error)));
+        }
+        await new Promise((resolve) => setTimeout(resolve, RETRY).unref());
+      }
+    }
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * What an agent printed, on disk, between the keeper who writes and the server who reads. A folder per attempt; in it
+ * segments named by the place of their first byte in all that was ever written. S1: a segment is finished when the
+ * next one, which begins where it ends, is there. S2: the reader removes what it has read and is kept elsewhere; what
+ * the writer has to remove for want of room is counted as dropped, in the spool itself. S3: a line never lies in two
+ * segments, and a place is always the end of a line.
+ */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Ending } from '../../../domain/exit.ts';
+import type { Handle } from '../../../ports/runtime.ts';
+
+const SEGMENT = '.spool';
+const HANDLE_FILE = 'handle.json';
+const EXIT_FILE = 'exit.json';
+
+/** How much of one agent is kept for a server that does not read. */
+export interface SpoolLimits {
+  /** Bytes of a segment. */
+  readonly segment: number;
+  /** Bytes in all. */
+  readonly total: number;
+}
+
+export const DEFAULT_SPOOL_LIMITS: SpoolLimits = { segment: 1024 * 1024, total: 16 * 1024 * 1024 };
+
+/** The folder's name of one thing: a hash, since agents' names may hold anything. */
+export function spoolKey(handle: Handle): string {
+  const mark = typeof handle['mark'] === 'string' ? handle['mark'] : '';
+  return createHash('sha256').update(`${handle.id}\n${mark}`).digest('hex').slice(0, 32);
+}
+
+/** The segment that begins at a place. */
+export function segmentName(start: number): string {
+  return `${String(start).padStart(15, '0')}${SEGMENT}`;
+}
+
+/** Where the segments among these names begin, in order. */
+export function segmentStarts(names: readonly string[]): number[] {
+  return names
+    .filter((name) => name.endsWith(SEGMENT))
+    .map((name) => Number(name.slice(0, -SEGMENT.length)))
+    .filter((start) => Number.isSafeInteger(start))
+    .sort((a, b) => a - b);
+}
+
+/** Writes the spool of one attempt. Never throws: what the disk does not take is dropped and counted. */
+export class SpoolWriter {
+  private readonly starts: number[];
+  private start: number;
+  private size: number;
+  private file: number | undefined;
+  private pending: string[] = [];
+  private pendingBytes = 0;
+  private lost = 0;
+
+  /** Goes on where an earlier keeper ended. */
+  constructor(
+    readonly folder: string,
+    private readonly limits: SpoolLimits = DEFAULT_SPOOL_LIMITS,
+  ) {
+    let size = 0;
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      this.starts = segmentStarts(readdirSync(folder));
+      const last = this.starts.at(-1);
+      if (last !== undefined) size = wholeLines(join(folder, segmentName(last)));
+    } catch {
+      this.starts = [];
+    }
+    if (this.starts.length === 0) this.starts.push(0);
+    this.start = this.starts.at(-1)!;
+    this.size = size;
+  }
+
+  /** `text` holds no line end. Written with the next `flush`. */
+  line(io: 'out' | 'error', time: number, text: string): void {
+    this.add(`${io === 'out' ? 'o' : 'e'}${Math.round(time)} ${text}\n`);
+  }
+
+  dropped(bytes: number): void {
+    this.lost += bytes;
+  }
+
+  /** Lines that wait to be written, bytes. */
+  get waiting(): number {
+    return this.pendingBytes + (this.lost > 0 ? 1 : 0);
+  }
+
+  flush(): void {
+    if (this.lost > 0) {
+      this.add(`d${this.lost}\n`);
+      this.lost = 0;
+    }
+    if (this.pending.length === 0) return;
+    const bytes = Buffer.from(this.pending.join(''), 'utf8');
+    this.pending = [];
+    this.pendingBytes = 0;
+    this.write(bytes);
+    if (this.size >= this.limits.segment) this.roll();
+  }
+
+  close(): void {
+    this.flush();
+    if (this.file !== undefined) closeSync(this.file);
+    this.file = undefined;
+  }
+
+  private add(record: string): void {
+    this.pending.push(record);
+    this.pendingBytes += record.length;
+  }
+
+  private write(bytes: Buffer): void {
+    try {
+      this.file ??= openSync(join(this.folder, segmentName(this.start)), 'a', 0o600);
+      for (let done = 0; done < bytes.length;) done += writeSync(this.file, bytes, done);
+      this.size += bytes.length;
+    } catch {
+      this.lost += bytes.length;
+      try {
+        if (this.file !== undefined) ftruncateSync(this.file, this.size);
+      } catch {
+        // The reader takes whole lines only; the next write that succeeds ends the torn one.
+      }
+    }
+  }
+
+  private roll(): void {
+    if (this.file !== undefined) closeSync(this.file);
+    this.file = undefined;
+    this.start += this.size;
+    this.size = 0;
+    this.starts.push(this.start);
+    // There from the first moment, so that the reader sees that the one before is finished (S1).
+    this.write(Buffer.alloc(0));
+    while (this.starts.length > 2 && this.start - this.starts[0]! > this.limits.total - this.limits.segment) {
+      const path = join(this.folder, segmentName(this.starts.shift()!));
+      try {
+        const { size } = statSync(path);
+        unlinkSync(path);
+        this.lost += size;
+      } catch {
+        // The reader was here first: nothing is lost (S2).
+      }
+    }
+  }
+}
+
+/** The size of a segment up to the end of its last whole line; what a killed keeper left after it is cut off. */
+function wholeLines(path: string): number {
+  const bytes = readFileSync(path);
+  const whole = bytes.lastIndexOf(0x0a) + 1;
+  if (whole < bytes.length) {
+    const file = openSync(path, 'r+');
+    ftruncateSync(file, whole);
+    closeSync(file);
+  }
+  return whole;
+}
+
+/** Notes in an attempt's folder what it is. */
+export function writeHandle(folder: string, handle: Handle): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  replace(join(folder, HANDLE_FILE), handle);
+}
+
+/** Notes how it ended; its spool is complete before. */
+export function writeExit(folder: string, ending: Ending): void {
+  replace(join(folder, EXIT_FILE), ending);
+}
+
+/** What an attempt's folder is of; nothing when it does not say. */
+export function readSpoolHandle(folder: string): Handle | undefined {
+  return readJson(join(folder, HANDLE_FILE)) as Handle | undefined;
+}
+
+/** How it ended; nothing while it has not, or nobody noted it. */
+export function readExit(folder: string): Ending | undefined {
+  return readJson(join(folder, EXIT_FILE)) as Ending | undefined;
+}
+
+function replace(path: string, value: unknown): void {
+  writeFileSync(`${path}.new`, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
