@@ -1,6 +1,7 @@
 /** What can be asked of a session. Times, ids and secrets come in as values; `decide.ts` answers with facts. */
 import type { JournalledHandle, SessionEndCause, WaitFilter } from './event.ts';
 import type { Ending, StopCause } from './exit.ts';
+import type { RuntimeKind } from './definition.ts';
 import type { AgentPlan } from './graph.ts';
 import type { SessionRuntimeSettings } from './wire/request.ts';
 
@@ -23,7 +24,13 @@ export type Command =
    * The server that ran this session is gone and another goes on with it. `port`: where agents reach it; agents that
    * know another one are lost. Undefined: agents are let be wherever they look for the server.
    */
-  | { readonly type: 'recover'; readonly port?: number; readonly jitter: number }
+  | {
+      readonly type: 'recover';
+      readonly port?: number;
+      /** Runtimes whose agents cannot reach a server that was started again. */
+      readonly cutOff: readonly RuntimeKind[];
+      readonly jitter: number;
+    }
   /** ms from execution; undefined: none. */
   | { readonly type: 'change_ttl'; readonly ttl: number | undefined }
   | {

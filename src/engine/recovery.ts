@@ -44,8 +44,13 @@ export async function recover(
   }
   await eraseOrphans(world, runners);
   const jitter = world.host.random();
+  const cutOff = [...world.runtimes.values()].flatMap(({ kind, cutOffByRestart }) =>
+    cutOffByRestart ? [kind] : [],
+  );
   await Promise.all(
-    runners.map((runner) => runner.submit({ type: 'recover', jitter, ...(port !== undefined && { port }) })),
+    runners.map((runner) =>
+      runner.submit({ type: 'recover', jitter, cutOff, ...(port !== undefined && { port }) }),
+    ),
   );
   // Before anything is launched: what is found now is of an earlier life.
   const leftovers = await sweep(world, runners);

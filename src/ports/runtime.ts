@@ -84,6 +84,8 @@ export interface Found {
 /** One way to run agents. */
 export interface Runtime {
   readonly kind: RuntimeKind;
+  /** True: its agents lose their way to the server with it, so a server that starts again ends them. Default: false. */
+  readonly cutOffByRestart?: boolean;
   /** Resolves with nothing when launches can be tried, else with the sentence that says why not. */
   unavailable(): Promise<string | undefined>;
   /** What of a plan the operator does not allow, a sentence each; asked before a session is opened. Absent: all is allowed. */

@@ -61,6 +61,10 @@ class ManualRuntime implements Runtime {
     this.files = new OptionFiles(options.optionFolder);
   }
 
+  get cutOffByRestart(): boolean {
+    return this.inner.cutOffByRestart ?? false;
+  }
+
   get kind(): Runtime['kind'] {
     return this.inner.kind;
   }

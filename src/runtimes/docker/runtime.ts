@@ -55,6 +55,8 @@ type DockerSpec = LaunchSpec & { readonly how: Extract<LaunchSpec['how'], { kind
 
 class Docker implements DockerRuntime {
   readonly kind = 'docker';
+  /** The doors on the networks' gateways (and sockets bound in) are this server's; nobody opens them again. */
+  readonly cutOffByRestart = true;
   private readonly engine: Engine;
   private readonly policy: DockerPolicy;
   private readonly watcher: EngineWatcher;
