@@ -143,7 +143,9 @@ function bundled(): Promise<unknown> {
   mkdirSync(`${ROOT}/dist/bench`, { recursive: true });
   bundling ??= build({
     absWorkingDir: ROOT,
-    entryPoints: ['echo', 'fastify', 'load', 'server'].map((name) => `bench/peers/${name}.ts`),
+    entryPoints: ['broadcast', 'echo', 'fastify', 'load', 'readers', 'server'].map(
+      (name) => `bench/peers/${name}.ts`,
+    ),
     outdir: `${ROOT}/dist/bench`,
     bundle: true,
     splitting: true,

@@ -9,10 +9,11 @@ import { meets, type Bench, type Row } from './harness.ts';
 import { idleSessions } from './idle-sessions.ts';
 import { journal } from './journal-rows.ts';
 import { sessions } from './sessions.ts';
+import { sockets } from './sockets.ts';
 import { toolCalls } from './tool-calls.ts';
 import { wakes } from './wakes.ts';
 
-const BENCHES: readonly Bench[] = [toolCalls, wakes, sessions, journal, idleSessions];
+const BENCHES: readonly Bench[] = [toolCalls, wakes, sessions, sockets, journal, idleSessions];
 
 const HEAD = ['', 'median', '', 'low–high', 'p99', 'bare', 'ratio', 'bar', ''] as const;
 

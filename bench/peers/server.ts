@@ -37,6 +37,9 @@ export interface OpenSession {
   readonly agents: readonly AgentAddress[];
 }
 
+/** About what an agent says. */
+const CONTENT = 'The survey is done, and here is what it says. '.repeat(4);
+
 let app: App | undefined;
 let port = 0;
 let folder = '';
@@ -103,6 +106,21 @@ answer({
     if (participant === undefined) throw new Error('the agent is not there');
     const names = [...participant.state.agents.keys()];
     return (await participant.createThread('bench', names)).id;
+  },
+
+  /** The agent with this secret sends so many messages, one after the other. */
+  async chat({
+    secret,
+    threadId,
+    count,
+  }: {
+    secret: string;
+    threadId: string;
+    count: number;
+  }): Promise<void> {
+    const participant = running().coral.authenticate(secret);
+    if (participant === undefined) throw new Error('the agent is not there');
+    for (let n = 0; n < count; n += 1) await participant.sendMessage(threadId, CONTENT, []);
   },
 
   /** Bytes in use after everything that can go is gone. */

@@ -1,0 +1,89 @@
+/** One event of a session to very many socket readers. */
+import { interleave, median, Peer, ratios, type Bench } from './harness.ts';
+import type { OpenSession } from './peers/server.ts';
+
+const READERS = 1_000;
+const EVENTS = 200;
+const ROUNDS = 4;
+
+/** The benchmark. */
+export const sockets: Bench = {
+  name: 'sockets',
+  about:
+    'Events a second to 1,000 readers of a session’s event socket, each a message sent on SQLite normal, against a bare ws server that broadcasts frames of the same length, one a turn; and the same with a stuck reader among them. All readers are one other process. It does not measure opening the sockets.',
+  async run(report) {
+    const peers = await Promise.all(
+      ['server', 'broadcast', 'readers', 'readers', 'readers'].map((name) => Peer.start(name)),
+    );
+    const [server, bare, ours, beside, theirs] = peers as [Peer, Peer, Peer, Peer, Peer];
+    try {
+      const { port, key } = await server.ask<{ port: number; key: string }>('start', { journal: 'normal' });
+      const barePort = await bare.ask<number>('start');
+      const plain = await followed(server, ours, port, key, 0);
+      const withStuck = await followed(server, beside, port, key, 1);
+      await theirs.ask('open', { url: `ws://127.0.0.1:${barePort}`, count: READERS });
+
+      const speak = async (session: Followed, readers: Peer): Promise<number> => {
+        await readers.ask('reset');
+        const began = performance.now();
+        await server.ask('chat', { ...session, count: EVENTS });
+        await readers.ask('until', EVENTS * READERS);
+        return (EVENTS / (performance.now() - began)) * 1_000;
+      };
+      await speak(plain, ours);
+      const bytes = await ours.ask<number>('until', 0);
+      const results = await interleave(ROUNDS, {
+        ours: () => speak(plain, ours),
+        stuck: () => speak(withStuck, beside),
+        bare: async () => {
+          await theirs.ask('reset');
+          const began = performance.now();
+          await bare.ask('say', { count: EVENTS, bytes });
+          await theirs.ask('until', EVENTS * READERS);
+          return (EVENTS / (performance.now() - began)) * 1_000;
+        },
+      });
+      const baseline = results['bare'] ?? [];
+      for (const [name, title] of [
+        ['ours', 'one event to 1,000 sockets'],
+        ['stuck', 'the same, one reader stuck'],
+      ] as const) {
+        const values = results[name] ?? [];
+        report({
+          name: title,
+          value: median(values),
+          unit: 'events/s',
+          low: Math.min(...values),
+          high: Math.max(...values),
+          baseline: median(baseline),
+          ratio: ratios(values, baseline),
+          bar: { of: 'ratio', atLeast: 0.7 },
+          note: `frames of ${bytes} bytes`,
+        });
+      }
+    } finally {
+      await Promise.all(peers.map((peer) => peer.end()));
+    }
+  },
+};
+
+interface Followed {
+  readonly secret: string;
+  readonly threadId: string;
+}
+
+/** A session with a thread, followed by all the readers. */
+async function followed(
+  server: Peer,
+  readers: Peer,
+  port: number,
+  key: string,
+  stuck: number,
+): Promise<Followed> {
+  const [session] = await server.ask<readonly OpenSession[]>('open', { sessions: 1, agents: 2 });
+  if (session === undefined) throw new Error('no session');
+  const threadId = await server.ask<string>('thread', session);
+  const url = `ws://127.0.0.1:${port}/ws/v1/events/${key}/session/${session.namespace}/${session.sessionId}`;
+  await readers.ask('open', { url, count: READERS, stuck });
+  return { secret: session.agents[0]?.secret ?? '', threadId };
+}
