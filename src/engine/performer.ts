@@ -3,15 +3,13 @@
  * key at a time; what is no longer owed is given up; what failed is tried again with a growing pause.
  */
 import type { Duty } from '../domain/duties.ts';
-import { launchSpec } from '../domain/launch.ts';
-import { Refusal } from '../domain/refusal.ts';
 import type { AgentState } from '../domain/state.ts';
 import { LaunchFailure, type Handle, type Observer, type Runtime } from '../ports/runtime.ts';
-import { digestOf } from './credentials.ts';
-import { findLaunched, releaseEnded } from './kept.ts';
+import { findLaunched } from './kept.ts';
+import { launchAgent } from './launching.ts';
 import { ParticipantOf } from './participant-of.ts';
-import { reasonOf, type SessionRunner } from './session-runner.ts';
-import { CONNECT_WARNING } from './world.ts';
+import type { SessionRunner } from './session-runner.ts';
+import { observe, watchAgent } from './watching.ts';
 
 // Made once: an abort without a reason makes an exception with a stack each time.
 const GIVEN_UP = new Error('The launch is no longer wanted.');
@@ -162,128 +160,18 @@ export class Performer {
     const turn = await queue.turn(this.nameInQueue(duty.agent), abort.signal);
     if (turn === undefined) return;
     try {
-      await this.launchNow(duty, abort.signal);
+      const agent = this.agent(duty.agent);
+      if (agent?.phase.type !== 'waiting' || this.detached) return;
+      const runtime = this.runtime(agent);
+      await launchAgent(this.runner, { agent, runtime }, duty, abort.signal, this.observer(duty));
     } finally {
       turn.done();
     }
   }
 
-  private async launchNow(duty: Extract<Duty, { type: 'launch' }>, signal: AbortSignal): Promise<void> {
-    const { runner } = this;
-    const { world } = runner;
-    const agent = this.agent(duty.agent);
-    if (agent?.phase.type !== 'waiting' || this.detached) return;
-    const { plan } = agent;
-
-    // The intent is written down before the act, so that a crash in between is found by the label.
-    const secret = world.host.secret();
-    const secretDigest = digestOf(secret);
-    world.credentials.add(secretDigest, new ParticipantOf(runner, duty.agent, secretDigest));
-    try {
-      await runner.submit({
-        type: 'begin_launch',
-        agent: duty.agent,
-        attempt: duty.attempt,
-        secretDigest,
-        port: world.agentPort(),
-      });
-    } catch (error) {
-      world.credentials.remove(secretDigest);
-      if (error instanceof Refusal) return;
-      throw error;
-    }
-    const ref = { agent: duty.agent, attempt: duty.attempt };
-    let handle: Handle;
-    const runtime = this.runtime(agent);
-    try {
-      const sealed = Object.values(plan.options).some((option) => option.sealed === true)
-        ? await world.vault.open(runner.stream)
-        : {};
-      const extraEnvironment = world.settings.extraEnvironment?.[plan.runtime.kind];
-      const spec = launchSpec({
-        labels: { instance: world.instance, session: runner.state.sessionId, ...ref },
-        namespace: runner.state.namespace,
-        plan,
-        sealed,
-        secret,
-        address: runtime.addressOf(world.agentPort()),
-        version: plan.id.version,
-        ...(extraEnvironment !== undefined && { extraEnvironment }),
-      });
-      handle = await runtime.launch(spec, signal, this.observer(duty));
-    } catch (error) {
-      const detail =
-        error instanceof LaunchFailure ? error.message : `The launch failed unexpectedly: ${reasonOf(error)}`;
-      if (!(error instanceof LaunchFailure))
-        world.log.error('A launch failed unexpectedly.', runner.tags({ error, agent: duty.agent }));
-      await runner.report({
-        type: 'report_exit',
-        ...ref,
-        ending: { kind: 'could_not_start', detail },
-        jitter: world.host.random(),
-      });
-      world.credentials.remove(secretDigest);
-      return;
-    }
-    await runner.report({ type: 'report_started', ...ref, handle });
-    const now = this.agent(duty.agent)?.phase;
-    const ours = (now?.type === 'running' || now?.type === 'stopping') && now.attempt === duty.attempt;
-    // Its attempt was over before it ran: nobody else knows of it, so it ends here.
-    if (ours) return;
-    await runtime.stop(handle, 0);
-    await runtime.release?.(handle);
-  }
-
   private async find(duty: Find): Promise<void> {
     const agent = this.agent(duty.agent);
     if (agent !== undefined) await findLaunched(this.runner, agent, duty.attempt, this.runtime(agent));
-  }
-
-  private async watch(duty: Watching, task: Task): Promise<void> {
-    const { runner } = this;
-    const { host } = runner.world;
-    const agent = this.agent(duty.agent);
-    const phase = agent?.phase;
-    if (
-      agent === undefined ||
-      (phase?.type !== 'running' && phase?.type !== 'stopping') ||
-      phase.handle === undefined
-    )
-      return;
-    const digest = agent.secretDigest;
-    const dozing = this.watchdog(duty.agent, agent.plan.timeouts.inactivity);
-    const attachment = this.runtime(agent).attach(phase.handle as Handle, this.observer(duty));
-    const givenUp = new Promise<undefined>((resolve) => {
-      task.giveUp = () => {
-        attachment.detach();
-        resolve(undefined);
-      };
-    });
-    const cancelWarning = host.at((phase.startedAt ?? host.now()) + CONNECT_WARNING, () => {
-      const now = this.agent(duty.agent);
-      const expected = now?.plan.runtime.manual !== true;
-      if (now?.phase.type === 'running' && !now.everConnected && expected) {
-        runner.world.log.warn(
-          `Agent "${duty.agent}" has run for ${CONNECT_WARNING / 1000} s without connecting to its MCP endpoint (CORAL_CONNECTION_URL).`,
-          runner.tags({ agent: duty.agent }),
-        );
-      }
-    });
-    try {
-      const ending = await Promise.race([attachment.ended, givenUp]);
-      if (ending === undefined) return;
-      const release = (): Promise<void> =>
-        releaseEnded(runner, duty.agent, this.runtime(agent), phase.handle as Handle);
-      const report = { type: 'report_exit', agent: duty.agent, attempt: duty.attempt } as const;
-      await runner.world.endings.add(
-        runner.report({ ...report, ending, jitter: host.random() }).then(release),
-      );
-    } finally {
-      cancelWarning();
-      dozing.cancel();
-    }
-    runner.leftOf(duty.agent, []);
-    if (digest !== undefined) runner.world.credentials.remove(digest);
   }
 
   private async stop(duty: Extract<Duty, { type: 'stop' }>, task: Task): Promise<void> {
@@ -311,63 +199,17 @@ export class Performer {
     await world.output.release(runner.state.sessionId);
   }
 
-  /** Stops an agent that neither calls nor prints for `inactivity` ms; 0: never. An open wait is a call. */
-  private watchdog(name: string, inactivity: number): { cancel(): void } {
-    const { runner } = this;
-    const { host } = runner.world;
-    if (inactivity === 0) return { cancel() {} };
-    runner.activity.set(name, host.now());
-    let cancelAlarm = (): void => {};
-    const look = (): void => {
-      const agent = this.agent(name);
-      if ((agent?.waits.size ?? 0) > 0) runner.activity.set(name, host.now());
-      const due = (runner.activity.get(name) ?? 0) + inactivity;
-      if (due > host.now()) cancelAlarm = host.at(due, look);
-      else if (agent?.phase.type === 'running')
-        void runner.report({ type: 'stop_agent', agent: name, cause: 'watchdog' });
-    };
-    look();
-    return {
-      cancel: () => {
-        cancelAlarm();
-        runner.activity.delete(name);
-      },
-    };
+  private async watch(duty: Watching, task: Task): Promise<void> {
+    const agent = this.agent(duty.agent);
+    if (agent === undefined) return;
+    const watch = watchAgent(this.runner, this.runtime(agent), duty, this.observer(duty));
+    if (watch === undefined) return;
+    task.giveUp = () => watch.giveUp();
+    await watch.done;
   }
 
   private observer(duty: { readonly agent: string; readonly attempt: number }): Observer {
-    const { runner } = this;
-    const { agent, attempt } = duty;
-    return {
-      line: (line) => {
-        runner.active(agent);
-        runner.world.output.append(runner.state.sessionId, { agent, attempt, ...line });
-      },
-      resume: () => runner.world.output.place(runner.state.sessionId, agent, attempt),
-      kept: () => runner.world.output.flush(runner.state.sessionId),
-      dropped: (bytes) => runner.world.output.countDropped(runner.state.sessionId, bytes),
-      visible: (seen) => void runner.report({ type: 'report_observed', agent, attempt, seen }),
-      noted: (fact) => {
-        if (fact.type === 'progress') {
-          this.progress.set(agent, fact.text);
-          runner.world.output.append(runner.state.sessionId, {
-            agent,
-            attempt,
-            io: 'error',
-            text: fact.text,
-            time: runner.world.host.now(),
-          });
-        } else {
-          void runner.report({
-            type: 'report_container',
-            agent,
-            attempt,
-            fact: fact.type,
-            containerId: fact.containerId,
-          });
-        }
-      },
-    };
+    return observe(this.runner, duty, (text) => this.progress.set(duty.agent, text));
   }
 
   private agent(name: string): AgentState | undefined {
