@@ -228,7 +228,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         failedLogins: config.limits.failedLogins,
       },
       authKeys: {
-        check: (given) => keys.some((known) => sameText(known, given)) || isAdded(added, given, log),
+        check: (given) => [...keys, secrets.localKey].some((known) => sameText(known, given)) || isAdded(added, given, log),
       },
       cookieSecret: secrets.cookieSecret,
       environment,

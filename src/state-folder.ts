@@ -8,6 +8,8 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync }
 import { join } from 'node:path';
 import { lockHolder, takeLock, type Lock, type LockHolder } from './state-lock.ts';
 
+const LOCAL_KEY = 'local-key';
+
 /** Secrets of a server that outlive it. Each is a text of 256 random bits. */
 export interface PersistedSecrets {
   readonly webhookSecret: string;
@@ -16,6 +18,8 @@ export interface PersistedSecrets {
   readonly signingKey: string;
   /** Seals the cookies of browsers, so that they stay logged in over a restart. */
   readonly cookieSecret: string;
+  /** An API key for whoever may read this folder: how commands find their way in, whatever keys are configured. */
+  readonly localKey: string;
 }
 
 /** A state folder whose lock we hold. */
@@ -58,6 +62,7 @@ export function openStateFolder(path: string, now: number, embedded = false): St
         customToolSecret: secret(path, 'custom-tool-secret'),
         signingKey: secret(path, 'signing-key'),
         cookieSecret: secret(path, 'cookie-secret'),
+        localKey: secret(path, LOCAL_KEY),
       }),
       lastPort() {
         const port = Number(readKept(join(path, 'port')));
@@ -89,9 +94,9 @@ export function readInstance(path: string): string | undefined {
   return readKept(join(path, 'instance'));
 }
 
-/** The API key kept in a state folder; undefined when none is. */
-export function readApiKey(path: string): string | undefined {
-  return readKept(keyFile(path));
+/** The API key for commands that may read a state folder; undefined before its first server. */
+export function readLocalKey(path: string): string | undefined {
+  return readKept(join(path, LOCAL_KEY));
 }
 
 function keyFile(path: string): string {

@@ -7,7 +7,7 @@ import type { App } from '../app.ts';
 import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
 import { createHost } from '../host.ts';
-import { holderOf, readApiKey } from '../state-folder.ts';
+import { holderOf, readLocalKey } from '../state-folder.ts';
 import { LockHeld } from '../state-lock.ts';
 import { CoralClient } from '../client/index.ts';
 import { CommandError } from './exit-codes.ts';
@@ -84,10 +84,10 @@ async function embed(config: Config, terminal: Terminal): Promise<Server> {
 }
 
 function keyFor(config: Config): string {
-  const key = config.auth.keys[0] ?? readApiKey(config.stateDir);
+  const key = readLocalKey(config.stateDir);
   if (key === undefined) {
     throw new CommandError(
-      `A server holds ${config.stateDir}, but its API key is not there: set auth.keys in the configuration to one of its keys.`,
+      `A server holds ${config.stateDir}, but local-key, which lets commands in, is not there: start the server again.`,
     );
   }
   return key;

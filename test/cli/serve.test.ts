@@ -44,6 +44,13 @@ describe('coral serve', () => {
     ]);
   });
 
+  it('lets commands in that may read its state folder, whatever its keys are', async () => {
+    await project.serve(['--auth.keys=known-to-nobody-else']);
+    const ps = project.start(['ps']);
+    expect((await ps.finished()).code).toBe(0);
+    expect(ps.out + ps.err).toContain('No session lives.');
+  });
+
   it('takes keys that are added while it runs, until they are revoked', async () => {
     const { url } = await project.serve();
     const add = project.start(['keys', 'add', '--name=ci', '--json']);
