@@ -96,10 +96,17 @@ function takeSettings(argv: readonly string[]): { settings: Setting[]; rest: str
       break;
     }
     const setting = settingOf(argument);
-    if (setting === undefined) rest.push(argument);
+    if (setting === undefined) rest.push(spelled(argument));
     else settings.push(setting);
   }
   return { settings, rest };
+}
+
+/** An option in kebab-case: like a key of the configuration, it may be in camelCase or snake_case too. */
+function spelled(argument: string): string {
+  return argument.replace(/^--[a-z][A-Za-z_-]*/, (name) =>
+    name.replace(/_/g, '-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+  );
 }
 
 /** Says what went wrong, once and in a sentence, and how the process ends. */

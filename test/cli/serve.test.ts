@@ -46,7 +46,7 @@ describe('coral serve', () => {
 
   it('lets commands in that may read its state folder, whatever its keys are', async () => {
     await project.serve(['--auth.keys=known-to-nobody-else']);
-    const ps = project.start(['ps']);
+    const ps = project.start(['ps', `--stateDir=${join(project.folder, '.coral')}`]);
     expect((await ps.finished()).code).toBe(0);
     expect(ps.out + ps.err).toContain('No session lives.');
   });
