@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { RegistryAgent } from '../domain/definition.ts';
 import { BadInput, EXIT } from './exit-codes.ts';
 import { didYouMean } from '../domain/nearest.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import {
   configOf,
   tell,

@@ -6,7 +6,7 @@ import { MANUAL_LINE } from '../runtimes/manual.ts';
 import { didYouMean } from '../domain/nearest.ts';
 import { Conversation } from './conversation.ts';
 import { BadInput } from './exit-codes.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { launch, type RunView } from './run.ts';
 import {
   configOf,

@@ -12,7 +12,7 @@ import { holderOf, readInstance } from '../state-folder.ts';
 import type { LockHolder } from '../state-lock.ts';
 import { EXIT } from './exit-codes.ts';
 import { describeFault } from './faults.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { withConfig, withExamples, withJson, type ConfigOptions, type JsonOption } from './settings.ts';
 import { loadRegistry } from './team.ts';
 import { count } from './text.ts';

@@ -4,7 +4,7 @@ import type { WireEvent } from '../domain/wire/event.ts';
 import { Conversation } from './conversation.ts';
 import { EXIT } from './exit-codes.ts';
 import { findSession } from './find-session.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { reach } from './reach.ts';
 import {
   configOf,

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { EXIT } from './exit-codes.ts';
 import { findSession } from './find-session.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { reach } from './reach.ts';
 import { configOf, withConfig, withExamples, type ConfigOptions } from './settings.ts';
 

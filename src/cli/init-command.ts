@@ -3,7 +3,7 @@ import { relative, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { EXIT } from './exit-codes.ts';
 import { init, LANGUAGES, type Language } from './init.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { withExamples, withJson, type JsonOption } from './settings.ts';
 
 interface InitOptions extends JsonOption {

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { JournalError } from '../ports/journal.ts';
 import { BadInput, CommandError, EXIT } from './exit-codes.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import {
   configOf,
   withConfig,

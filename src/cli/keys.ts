@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { ApiKeys } from '../api-keys.ts';
 import { createHost } from '../host.ts';
 import { BadInput, EXIT } from './exit-codes.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import {
   configOf,
   withConfig,

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { CoralError } from '../client/index.ts';
 import { settingOf, type Setting } from '../config.ts';
+import type { Invocation } from './invocation.ts';
 import { EXIT } from './exit-codes.ts';
 import { agentsCommand } from './agents.ts';
 import { devCommand } from './dev.ts';
@@ -21,13 +22,6 @@ import { showCommand } from './show.ts';
 import { stopCommand } from './stop.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { validateCommand } from './validate.ts';
-
-/** What every command is given. */
-export interface Invocation {
-  readonly terminal: Terminal;
-  /** Dotted flags: they may stand anywhere and set what the configuration file sets. */
-  readonly settings: readonly Setting[];
-}
 
 /** Runs one command line and resolves with its exit code; never rejects. */
 export async function main(argv: readonly string[]): Promise<number> {

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { CoralClient, SessionStateBase } from '../client/index.ts';
 import { createHost } from '../host.ts';
 import { EXIT } from './exit-codes.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { reach } from './reach.ts';
 import {
   configOf,

@@ -6,7 +6,7 @@ import { CoralError, type LogLine, type SessionIdentifier } from '../client/inde
 import { Conversation } from './conversation.ts';
 import { EXIT } from './exit-codes.ts';
 import { Outcome } from './outcome.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { reach, type Server } from './reach.ts';
 import {
   configOf,

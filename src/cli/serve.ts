@@ -4,7 +4,7 @@ import type { App } from '../app.ts';
 import { createHost } from '../host.ts';
 import { createLog } from '../log.ts';
 import { EXIT } from './exit-codes.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import {
   configOf,
   withConfig,

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { readConfig, type Config } from '../config.ts';
 import { BadInput } from './exit-codes.ts';
 import { describeFault } from './faults.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import type { Fault } from '../ports/registry.ts';
 
 /** What `withConfig` adds. */

@@ -4,7 +4,7 @@ import type { AgentState, SessionStateExtended } from '../domain/wire/session.ts
 import { describeExit } from './conversation.ts';
 import { EXIT } from './exit-codes.ts';
 import { findSession } from './find-session.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { reach } from './reach.ts';
 import {
   configOf,

@@ -8,7 +8,7 @@ import { endKeeper } from '../runtimes/executable/keeper/link.ts';
 import { hasKept } from '../runtimes/executable/keeper/kept-files.ts';
 import { BadInput, EXIT } from './exit-codes.ts';
 import { findSession } from './find-session.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { findRunning, reach, type Server } from './reach.ts';
 import {
   configOf,

@@ -7,7 +7,7 @@ import type { Fault, Registry } from '../ports/registry.ts';
 import type { Validation } from '../registry/validate.ts';
 import { BadInput, EXIT } from './exit-codes.ts';
 import { describeFault } from './faults.ts';
-import type { Invocation } from './program.ts';
+import type { Invocation } from './invocation.ts';
 import { withExamples, withJson, type JsonOption } from './settings.ts';
 import { loadRegistry } from './team.ts';
 import { count } from './text.ts';

@@ -3,16 +3,13 @@
  * (`lifecycle.ts`, `roll.ts`, `restart.ts`, `persistence.ts`, `messaging.ts`) and may rely on it.
  */
 import type { Command } from './command.ts';
-import type { SessionEvent } from './event.ts';
+import type { Decision } from './decision.ts';
 import * as lifecycle from './lifecycle.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import * as messaging from './messaging.ts';
 import { Refusal } from './refusal.ts';
 import * as roll from './roll.ts';
 import type { SessionPhase, SessionState } from './state.ts';
-
-/** No facts: nothing changes and nothing is wrong. */
-export type Decision = readonly SessionEvent[] | Refusal;
 
 const ALWAYS = ['pending', 'running', 'stopping', 'ended'] as const;
 const WHILE_AGENTS_LIVE = ['running', 'stopping'] as const;

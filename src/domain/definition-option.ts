@@ -1,6 +1,6 @@
 /** One option of a definition: its default and validation held against its type. Source: docs/wire.md, "Options". */
 import type { OptionShape } from './definition-schema.ts';
-import { optionFromPlain } from './option.ts';
+import { optionFromPlain } from './option-check.ts';
 import type { OptionDefinition, OptionType, OptionValidation, ScalarType, ScalarValue } from './option.ts';
 import { compilePattern } from './option-pattern.ts';
 import { canonical, isIntegerType } from './option-value.ts';

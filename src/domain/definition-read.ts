@@ -11,7 +11,7 @@ import { resolveReferences } from './definition-reference.ts';
 import type { ReferenceReader } from './definition-reference.ts';
 import { DefinitionFile, LIMITS, OptionShape } from './definition-schema.ts';
 import { readKeys } from './keys.ts';
-import { encodeForFile } from './option.ts';
+import { encodeForFile } from './option-encode.ts';
 import type { OptionDefinition } from './option.ts';
 import { error, warning } from './problem.ts';
 import type { KeyPath, Problem } from './problem.ts';

@@ -5,7 +5,7 @@
 import type { McpTransport } from './definition.ts';
 import type { AgentPlan, OptionPlan, RuntimePlan } from './graph.ts';
 import type { OptionValue } from './option.ts';
-import { encodeForEnvironment, encodeForFile } from './option.ts';
+import { encodeForEnvironment, encodeForFile } from './option-encode.ts';
 
 /** Marks on everything we create, so that it can be found again without memory. Nothing secret. */
 export interface Labels {

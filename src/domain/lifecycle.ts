@@ -3,7 +3,7 @@
  * Source: docs/wire.md, "Life of a session".
  */
 import type { Command } from './command.ts';
-import type { Decision } from './decide.ts';
+import type { Decision } from './decision.ts';
 import type { SessionEndCause, SessionEvent } from './event.ts';
 import type { Ending, Exit, StopCause } from './exit.ts';
 import { heldUntil } from './persistence.ts';

@@ -3,7 +3,7 @@
  * Source: docs/wire.md, "Threads" and "Waits".
  */
 import type { Command } from './command.ts';
-import type { Decision } from './decide.ts';
+import type { Decision } from './decision.ts';
 import type { MessageRecord } from './inbox.ts';
 import type { Limits } from './limits.ts';
 import { Refusal } from './refusal.ts';

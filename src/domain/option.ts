@@ -54,9 +54,6 @@ export interface OptionDefinition {
   readonly validation?: OptionValidation;
 }
 
-export { checkOption, optionFromPlain } from './option-check.ts';
-export { encodeForEnvironment, encodeForFile } from './option-encode.ts';
-
 /** `*_KEY`, `*_TOKEN`, `*SECRET*` and `*PASSWORD*`, in any case: names whose values are masked in what people see. */
 export function looksSecret(name: string): boolean {
   return /(_KEY|_TOKEN)$|SECRET|PASSWORD/i.test(name);

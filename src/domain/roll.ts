@@ -3,7 +3,7 @@
  * Source: docs/wire.md, "Changing a running session".
  */
 import type { Command } from './command.ts';
-import type { Decision } from './decide.ts';
+import type { Decision } from './decision.ts';
 import type { SessionEvent } from './event.ts';
 import { stopOf } from './lifecycle.ts';
 import type { Limits } from './limits.ts';

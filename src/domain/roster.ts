@@ -11,7 +11,8 @@ import {
 } from './definition.ts';
 import type { AgentPlan, CustomToolPlan, OptionPlan, RuntimePlan } from './graph.ts';
 import { nearest } from './nearest.ts';
-import { checkOption, looksSecret, type OptionValue } from './option.ts';
+import { checkOption } from './option-check.ts';
+import { looksSecret, type OptionValue } from './option.ts';
 import { Refusal, type Issue, type RefusalCode } from './refusal.ts';
 import type { GraphAgentRequest, SessionRequest } from './wire/request.ts';
 

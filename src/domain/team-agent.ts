@@ -2,7 +2,8 @@
 import { RUNTIME_KINDS } from './definition.ts';
 import type { RegistryAgent, RegistryIdentifier, RegistrySourceId, RuntimeKind } from './definition.ts';
 import { didYouMean } from './nearest.ts';
-import { looksSecret, optionFromPlain } from './option.ts';
+import { optionFromPlain } from './option-check.ts';
+import { looksSecret } from './option.ts';
 import type { OptionDefinition, OptionValue } from './option.ts';
 import { error } from './problem.ts';
 import type { KeyPath, Problem } from './problem.ts';

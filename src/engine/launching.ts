@@ -1,12 +1,13 @@
 /** One launch of one agent: the intent is written down, the runtime acts, and what came of it is written down. */
 import type { Duty } from '../domain/duties.ts';
 import { launchSpec, type LaunchSpec } from '../domain/launch.ts';
+import { reasonOf } from '../domain/reason.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { AgentState } from '../domain/session.ts';
 import { LaunchFailure, type Handle, type Observer, type Runtime } from '../ports/runtime.ts';
 import { digestOf } from './credentials.ts';
 import { ParticipantOf } from './participant-of.ts';
-import { reasonOf, type SessionRunner } from './session-runner.ts';
+import type { SessionRunner } from './session-runner.ts';
 
 type LaunchDuty = Extract<Duty, { type: 'launch' }>;
 

@@ -5,11 +5,12 @@
  * does (R5), with looking.
  */
 import { sessionStream } from '../domain/event.ts';
+import { reasonOf } from '../domain/reason.ts';
 import { foldSession, type SessionState } from '../domain/state.ts';
 import type { Journal, JournalRecord, StreamInfo } from '../ports/journal.ts';
 import type { Handle, Runtime } from '../ports/runtime.ts';
 import type { Directory } from './directory.ts';
-import { reasonOf, SessionRunner } from './session-runner.ts';
+import { SessionRunner } from './session-runner.ts';
 import type { World } from './world.ts';
 
 const PAGE = 1_000;

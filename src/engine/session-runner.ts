@@ -12,6 +12,7 @@ import type { Command } from '../domain/command.ts';
 import { decide } from '../domain/decide.ts';
 import { owed } from '../domain/duties.ts';
 import { sessionStream, type SessionEvent } from '../domain/event.ts';
+import { reasonOf } from '../domain/reason.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { evolve, type SessionKey, type SessionState } from '../domain/state.ts';
 import type { JournalRecord } from '../ports/journal.ts';
@@ -43,11 +44,6 @@ const TALK: ReadonlySet<SessionEvent['type']> = new Set([
 ]);
 
 const NONE: readonly JournalRecord[] = [];
-
-/** What an unexpected error says. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : JSON.stringify(error);
-}
 
 /** One session: its state, its queue of commands, and what is done for it in the world. */
 export class SessionRunner {

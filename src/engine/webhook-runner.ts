@@ -5,12 +5,12 @@
 import { sessionStream, type OutboxEvent } from '../domain/event.ts';
 import { endReport } from '../domain/end-report.ts';
 import { deliveryId, evolveOutbox, pauseAfter, type Hook, type OutboxState } from '../domain/outbox.ts';
+import { reasonOf } from '../domain/reason.ts';
 import { evolve, type SessionState } from '../domain/state.ts';
 import { wireEvent } from '../domain/wire-event.ts';
 import type { JournalRecord } from '../ports/journal.ts';
 import { OutboundError, type Sender } from '../ports/outbound.ts';
 import { readSession } from './recovery.ts';
-import { reasonOf } from './session-runner.ts';
 import type { World } from './world.ts';
 
 /** How webhooks are sent. */

@@ -8,13 +8,8 @@ import type { Document } from 'yaml';
 import type { KeyPath, Problem } from '../domain/problem.ts';
 import { formatPath } from '../domain/problem.ts';
 import type { Fault } from '../ports/registry.ts';
+import type { Position } from './position.ts';
 import { tomlPositions } from './toml-positions.ts';
-
-/** Both count from 1. */
-export interface Position {
-  readonly line: number;
-  readonly column: number;
-}
 
 /** What a text says, and where. */
 export interface Source {

@@ -2,7 +2,7 @@
  * Where the keys of a TOML text stand: the parser does not say. Only texts that the parser has taken come here, so
  * this looks for nothing but structure; it never throws and always moves on.
  */
-import type { Position } from './source.ts';
+import type { Position } from './position.ts';
 
 /** From the JSON text of a key path to the place of its key (or, for elements of arrays, of the element). */
 export function tomlPositions(text: string): ReadonlyMap<string, Position> {

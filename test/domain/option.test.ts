@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  checkOption,
-  elementType,
-  encodeForEnvironment,
-  encodeForFile,
-  looksSecret,
-  OPTION_TYPES,
-  optionFromPlain,
-} from '../../src/domain/option.ts';
+import { checkOption, optionFromPlain } from '../../src/domain/option-check.ts';
+import { encodeForEnvironment, encodeForFile } from '../../src/domain/option-encode.ts';
+import { elementType, looksSecret, OPTION_TYPES } from '../../src/domain/option.ts';
 import type { OptionDefinition, OptionType, OptionValidation } from '../../src/domain/option.ts';
 import { INTEGER_RANGES } from '../../src/domain/option-value.ts';
 import type { IntegerType } from '../../src/domain/option-value.ts';

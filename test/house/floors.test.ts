@@ -121,6 +121,26 @@ export function verdict(file: string, found: Import): string | undefined {
   return `${where}, but ${floor.name} may not import from ${target.name}: ${floor.why}.`;
 }
 
+/** A way through the graph that comes back to where it began; undefined when there is none. */
+function circleOf(graph: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): readonly string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    for (const next of graph.get(file) ?? []) {
+      const circle = visit(next, [...path, file]);
+      if (circle !== undefined) return circle;
+    }
+    done.add(file);
+    return undefined;
+  };
+  for (const file of graph.keys()) {
+    const circle = visit(file, []);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
+}
+
 describe('the floors of the house', () => {
   const files = filesBelow('src', '.ts');
 
@@ -132,6 +152,18 @@ describe('the floors of the house', () => {
   it('are kept by every import', () => {
     const broken = files.flatMap((file) => importsOf(file).flatMap((found) => verdict(file, found) ?? []));
     expect(broken, broken.join('\n')).toEqual([]);
+  });
+
+  it('are built from the bottom up: at run time, imports go in no circle', () => {
+    const needs = new Map(
+      files.map((file) => [
+        file,
+        importsOf(file).flatMap((each) => (each.typeOnly ? [] : (each.file ?? []))),
+      ]),
+    );
+    expect(circleOf(needs)?.join(' → ')).toBeUndefined();
+    const round = { a: ['b', 'c'], b: ['d'], c: ['d'], d: ['b'] };
+    expect(circleOf(new Map(Object.entries(round)))).toEqual(['b', 'd', 'b']);
   });
 
   it('would be seen to break', () => {

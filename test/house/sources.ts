@@ -47,8 +47,12 @@ export interface Import {
   readonly line: number;
 }
 
-/** Every import, re-export and `import()` of a file. */
+const read = new Map<string, readonly Import[]>();
+
+/** Every import, re-export and `import()` of a file. Each file is read once. */
 export function importsOf(path: string): readonly Import[] {
+  const known = read.get(path);
+  if (known !== undefined) return known;
   const source = parse(path);
   const imports: Import[] = [];
   const add = (node: ts.Node, specifier: string, typeOnly: boolean): void => {
@@ -81,6 +85,7 @@ export function importsOf(path: string): readonly Import[] {
     ts.forEachChild(node, visit);
   };
   visit(source);
+  read.set(path, imports);
   return imports;
 }
 
