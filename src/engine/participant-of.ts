@@ -100,8 +100,9 @@ export class ParticipantOf implements Participant {
       const before = sentBefore(this.runner.state, this.agent, key);
       if (before !== undefined) return messageView(before);
     }
-    const event = record?.event as Extract<SessionEvent, { type: 'message_sent' }>;
-    return messageView({ ...event, id: messageId, time: record?.time ?? 0 });
+    const sent = record?.event as Extract<SessionEvent, { type: 'message_sent' }>;
+    const time = record?.time ?? 0;
+    return messageView({ id: messageId, threadId, sender: this.agent, text, mentions: sent.mentions, time });
   }
 
   async wait(request: WaitRequest): Promise<Delivery<Message | undefined>> {

@@ -60,6 +60,16 @@ export function hostGuard(config: HostGuardConfig): HostGuard {
     );
   };
 
+  // Nearly every request names the host that the one before named.
+  let lastNamed: string | undefined;
+  const namesUs = (text: string): boolean => {
+    if (text === lastNamed) return true;
+    const host = hostOf(text);
+    if (host === undefined || !(isLoopback(host.name) || host.name === external?.name)) return false;
+    lastNamed = text;
+    return true;
+  };
+
   return {
     sameOrigin,
     securedBy: (headers) =>
@@ -67,15 +77,12 @@ export function hostGuard(config: HostGuardConfig): HostGuard {
       ownHosts(headers).some((host) => host?.name === external?.name),
     check({ method, headers }) {
       if (config.allowAnyHost) return undefined;
-      if (local && headers.host !== undefined) {
-        const host = hostOf(headers.host);
-        if (host === undefined || !(isLoopback(host.name) || host.name === external?.name)) {
-          return {
-            code: 'forbidden_host',
-            message:
-              'This server answers to this machine only, and the Host header names another; use localhost, or set network.externalAddress or network.allowAnyHost.',
-          };
-        }
+      if (local && headers.host !== undefined && !namesUs(headers.host)) {
+        return {
+          code: 'forbidden_host',
+          message:
+            'This server answers to this machine only, and the Host header names another; use localhost, or set network.externalAddress or network.allowAnyHost.',
+        };
       }
       if (!SAFE_METHODS.has(method ?? 'GET') && !sameOrigin(headers)) {
         return {

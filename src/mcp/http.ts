@@ -41,12 +41,14 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
       if (size <= limit) chunks.push(chunk);
       else refuse();
     });
-    request.once('end', () => {
+    request.on('end', () => {
       const [first] = chunks;
       resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks));
     });
-    request.once('error', () => resolve('gone'));
-    request.once('close', () => resolve('gone'));
+    // Also after an error, which is nobody's to hear of. Resolving what is resolved is not free in Node.
+    request.on('close', () => {
+      if (!request.readableEnded) resolve('gone');
+    });
 
     function refuse(): void {
       chunks.length = 0;
@@ -72,11 +74,9 @@ export function answerJson(
     written?.(false);
     return;
   }
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(json),
-    ...headers,
-  });
+  const length = Buffer.byteLength(json);
+  const own = { 'content-type': 'application/json', 'content-length': length };
+  response.writeHead(status, headers === undefined ? own : { ...own, ...headers });
   if (written === undefined) {
     atEndOfTurn(() => response.end(json));
     return;

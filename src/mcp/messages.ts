@@ -79,7 +79,8 @@ export function mannerOf(
   { requests, notifications, batch }: Messages,
 ): Manner | { readonly failure: RpcFailure; readonly id: Request['id'] | null } {
   let manner: Manner = 'in_session';
-  for (const message of [...notifications, ...requests]) {
+  const messages = notifications.length === 0 ? requests : [...notifications, ...requests];
+  for (const message of messages) {
     const isRequest = message.kind === 'request';
     try {
       if (isSessionless(headers, message.method, message.params, isRequest)) {

@@ -101,15 +101,15 @@ export function createMethods(options: MethodsOptions): Methods {
     });
   }
 
-  async function callTool(call: Call): Promise<string> {
+  function callTool(call: Call): Promise<string> {
     const { name, arguments: given } = call.params;
     if (typeof name !== 'string')
       throw new RpcFailure(INVALID_PARAMS, 'tools/call needs the name of a tool.');
     if (given !== undefined && given !== null && !isObject(given)) {
       throw new RpcFailure(INVALID_PARAMS, 'The arguments of a tool are an object.');
     }
-    const result = await resultOf(call, name, given ?? {});
-    return call.sessionless ? complete(result) : result;
+    const result = resultOf(call, name, given ?? {});
+    return call.sessionless ? result.then(complete) : result;
   }
 
   async function resultOf(call: Call, name: string, args: Record<string, unknown>): Promise<string> {

@@ -88,7 +88,7 @@ export function defineTool<Input extends z.ZodObject>(definition: Definition<Inp
         openWorldHint: false,
       },
     },
-    async run(args, call) {
+    run(args, call) {
       const parsed = input.safeParse(args);
       if (!parsed.success) throw new BadArguments(faults(name, parsed.error));
       return definition.run(parsed.data, call);
