@@ -1,3 +1,4 @@
+/** What a command is called with, beside its own arguments. */
 import type { Setting } from '../config.ts';
 import type { Terminal } from './terminal.ts';
 
