@@ -11,6 +11,7 @@ import type { Fault, Registry } from '../ports/registry.ts';
 import { holderOf, readInstance } from '../state-folder.ts';
 import type { LockHolder } from '../state-lock.ts';
 import { EXIT } from './exit-codes.ts';
+import { findRunning } from './reach.ts';
 import { describeFault } from './faults.ts';
 import type { Invocation } from './invocation.ts';
 import { withConfig, withExamples, withJson, type ConfigOptions, type JsonOption } from './settings.ts';
@@ -136,8 +137,14 @@ async function journalFinding(config: Config, holder: LockHolder | undefined): P
   const good = (text: string): Finding => ({ name: 'journal', status: 'good', says: [text] });
   if (config.journal.kind === 'memory') return good('It is kept in memory (journal.kind).');
   if (!existsSync(file)) return good('There is none yet.');
-  if (holder !== undefined)
-    return good('It is in use and was not looked at; coral journal check needs the server to be stopped.');
+  if (holder !== undefined) {
+    const quarantined = await quarantinedBy(config);
+    return quarantined.length > 0
+      ? { name: 'journal', status: 'wrong', says: quarantined }
+      : good(
+          'It is in use, and the server found no damage where it looked; coral journal check looks at all of it, once the server is stopped.',
+        );
+  }
   const { checkJournal } = await import('../journal/maintenance.ts');
   try {
     const { problems, streams, events, bytes } = checkJournal(file);
@@ -147,6 +154,20 @@ async function journalFinding(config: Config, holder: LockHolder | undefined): P
     );
   } catch (error) {
     return { name: 'journal', status: 'wrong', says: [(error as Error).message] };
+  }
+}
+
+/** A sentence for each session that the server does not serve; none also when it does not answer. */
+async function quarantinedBy(config: Config): Promise<readonly string[]> {
+  try {
+    const server = await findRunning(config);
+    const sessions = (await server?.client.archive.quarantined()) ?? [];
+    return sessions.map(({ namespace, id, status }) => {
+      const why = status.type === 'quarantined' ? status.message : '';
+      return `Session ${namespace}/${id} is in quarantine. ${why}`;
+    });
+  } catch {
+    return [];
   }
 }
 

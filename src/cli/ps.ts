@@ -1,6 +1,6 @@
 /** `coral ps`: the sessions there are. */
 import type { Command } from 'commander';
-import type { CoralClient, SessionStateBase } from '../client/index.ts';
+import { CoralError, type AgentState, type CoralClient, type SessionStateBase } from '../client/index.ts';
 import { createHost } from '../host.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';
@@ -48,13 +48,7 @@ async function ps(invocation: Invocation, options: PsOptions): Promise<number> {
       if (sessions.length >= options.limit) break;
     }
     const rows = await Promise.all(
-      sessions.map(async (session) => {
-        const { agents } = await server.client.archive.state(
-          { namespace: session.namespace, sessionId: session.id },
-          { messages: 0 },
-        );
-        return { session, agents };
-      }),
+      sessions.map(async (session) => ({ session, agents: await agentsOf(server.client, session) })),
     );
     if (options.json === true) {
       for (const { session, agents } of rows) {
@@ -86,9 +80,25 @@ async function ps(invocation: Invocation, options: PsOptions): Promise<number> {
       ]),
     );
     lines.forEach((line, index) => terminal.line(index === 0 ? terminal.colors.dim(line) : line));
+    for (const { status } of sessions) if (status.type === 'quarantined') terminal.note(status.message);
     return EXIT.ok;
   } finally {
     await server.close();
+  }
+}
+
+/** A damaged session does not say who is in it. */
+async function agentsOf(
+  client: CoralClient,
+  { namespace, id, status }: SessionStateBase,
+): Promise<AgentState[]> {
+  if (status.type === 'quarantined') return [];
+  try {
+    const { agents } = await client.archive.state({ namespace, sessionId: id }, { messages: 0 });
+    return agents;
+  } catch (error) {
+    if (error instanceof CoralError && error.code === 'session_damaged') return [];
+    throw error;
   }
 }
 
@@ -104,5 +114,7 @@ async function* listed(
   const live = (await client.namespaces.extended())
     .filter(({ base }) => namespace === undefined || base.name === namespace)
     .flatMap(({ sessions }) => sessions);
+  const quarantined = await client.archive.quarantined();
+  live.push(...quarantined.filter((session) => namespace === undefined || session.namespace === namespace));
   yield* live.sort((a, b) => b.timestamp.localeCompare(a.timestamp));
 }

@@ -87,6 +87,8 @@ async function stopSessions(
     for (const { sessions } of await client.namespaces.extended()) {
       keys.push(...sessions.map(({ id, namespace }) => ({ sessionId: id, namespace })));
     }
+    for (const { id, namespace } of await client.archive.quarantined())
+      keys.push({ sessionId: id, namespace });
   }
   await Promise.all(
     keys.map(async (key) => {

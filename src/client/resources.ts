@@ -176,6 +176,16 @@ export class Archive {
     } while (cursor !== undefined);
   }
 
+  /** Sessions that are not served because records of them are damaged; their status says what is. */
+  async quarantined(options: Cancellable = {}): Promise<SessionStateBase[]> {
+    const { sessions }: { sessions: SessionStateBase[] } = await this.http.json(
+      'GET',
+      '/api/v1/quarantine',
+      options,
+    );
+    return sessions;
+  }
+
   /** With everything that was ever said; `messages` bounds it as for a live session. */
   async state(
     session: SessionIdentifier,

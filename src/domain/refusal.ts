@@ -29,6 +29,7 @@ export const REFUSAL_CODES = [
   'limit_exceeded', // as much as there may be of something
   'too_large', // bigger than one may be
   'not_gone', // asked to end, and something of it could not be ended
+  'session_damaged', // records of this session are damaged: it is not served, all others are
   'docker_unavailable',
   'storage_full', // the journal's disk is full
   'storage_unavailable', // the journal cannot be written

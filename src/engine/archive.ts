@@ -2,7 +2,13 @@
 import { sessionStream } from '../domain/event.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { SessionKey, SessionState } from '../domain/state.ts';
-import type { Journal, JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
+import {
+  JournalError,
+  type Journal,
+  type JournalRecord,
+  type StreamPage,
+  type StreamQuery,
+} from '../ports/journal.ts';
 import type { Archive } from './coral.ts';
 import { readSession } from './recovery.ts';
 
@@ -15,9 +21,21 @@ export class JournalArchive implements Archive {
   }
 
   async state(key: SessionKey): Promise<SessionState> {
-    const state = await readSession(this.journal, sessionStream(key.sessionId));
+    const state = await this.fold(key);
     if (state?.namespace !== key.namespace) throw unknown(key);
     return state;
+  }
+
+  private async fold(key: SessionKey): Promise<SessionState | undefined> {
+    try {
+      return await readSession(this.journal, sessionStream(key.sessionId));
+    } catch (error) {
+      if (error instanceof JournalError) throw error;
+      throw new Refusal(
+        'session_damaged',
+        `The records of session ${key.sessionId} do not add up to a session: restore a backup of the journal to have it back.`,
+      );
+    }
   }
 
   async records(key: SessionKey, after: number, limit: number): Promise<readonly JournalRecord[]> {

@@ -17,6 +17,7 @@ import type { OutputStore } from '../ports/output.ts';
 import type { Registry } from '../ports/registry.ts';
 import type { Delivery } from './webhook-runner.ts';
 import type { Participant } from './participant.ts';
+import type { Quarantined } from './quarantine.ts';
 
 /** The engine. Methods reject with a `Refusal` when a rule says no and with a `JournalError` when nothing can be written. */
 export interface Coral {
@@ -48,6 +49,9 @@ export interface Coral {
   session(key: SessionKey): SessionState;
   /** Live sessions, optionally of one namespace (throws `unknown_namespace`), oldest first. */
   sessions(namespace?: string): readonly SessionState[];
+
+  /** Sessions whose records are damaged: not served, only named and closed. All other calls throw `session_damaged`. */
+  quarantined(): readonly Quarantined[];
 
   createNamespace(request: NamespaceRequest): Promise<void>;
   namespaces(): readonly NamespaceState[];

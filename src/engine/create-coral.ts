@@ -23,7 +23,8 @@ import { Opening } from './opening.ts';
 import { Outbox } from './outbox.ts';
 import type { OutboxOptions } from './webhook-runner.ts';
 import { ParticipantOf } from './participant-of.ts';
-import { recover } from './recovery.ts';
+import { endQuarantined, stopAgents, type Quarantined } from './quarantine.ts';
+import { quarantinedIds, recover } from './recovery.ts';
 import type { EngineSettings, World } from './world.ts';
 
 /** What the engine is made of. */
@@ -80,20 +81,34 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
         );
   let stopping = false;
 
-  await directory.load();
+  for (const lost of await directory.load()) log.error(`A namespace may be missing. ${lost}`);
   const recovered = await recover(world, directory, parts.expectedPort);
   await outbox?.load();
-  const { runners: found, agents, leftovers } = recovered;
+  const { runners: found, agents, leftovers, kept } = recovered;
   if (found.length > 0 || leftovers > 0) {
     log.info(
       `Goes on with ${found.length} sessions that had not closed and ${agents} agents that ran in them; agents left behind that belong to none and are stopped: ${leftovers}.`,
+    );
+  }
+  if (kept > 0) {
+    log.warn(
+      `Agents that run for sessions in quarantine: ${kept}. They are let be; coral stop SESSION ends them, and so does a clean shutdown.`,
     );
   }
   const foundAtStart: ReadonlySet<unknown> = new Set(found);
 
   const opening = new Opening({ world, directory, registry, outbox });
 
+  const leave = async (session: Quarantined): Promise<void> => {
+    await endQuarantined(world, session);
+    await outbox?.abandon(session.sessionId);
+    directory.leaveQuarantine(session);
+    await directory.settled();
+  };
+
   const close = async (key: SessionKey): Promise<void> => {
+    const quarantined = directory.findQuarantined(key);
+    if (quarantined !== undefined) return leave(quarantined);
     const runner = directory.runner(key);
     if (runner.state.phase.type === 'ended') await runner.submit({ type: 'end_hold' });
     else await runner.submit({ type: 'stop_session', cause: 'requested' });
@@ -142,13 +157,16 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     },
     session: (key) => directory.runner(key).state,
     sessions: (namespace) => Array.from(directory.runners(namespace), (runner) => runner.state),
+    quarantined: () => [...directory.quarantined()],
     createNamespace: (request: NamespaceRequest) => directory.create(request),
     namespaces: () => directory.namespaces(),
     namespace: (name) => directory.namespace(name),
     closeNamespace: (name) =>
       directory.remove(name, async () => {
-        await Promise.all(
-          [...directory.runners(name)].map(async (runner) => {
+        const damaged = [...directory.quarantined()].filter(({ namespace }) => namespace === name);
+        await Promise.all([
+          ...damaged.map(leave),
+          ...Array.from(directory.runners(name), async (runner) => {
             await runner.submit({ type: 'stop_session', cause: 'requested' });
             await runner.until(({ phase }) => phase.type === 'closed' || phase.type === 'ended');
             await runner.submit({ type: 'end_hold' }).catch((error: unknown) => {
@@ -156,7 +174,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
             });
             await runner.until(({ phase }) => phase.type === 'closed');
           }),
-        );
+        ]);
         await directory.settled();
       }),
     authenticate: (secret) => credentials.find(secret),
@@ -194,6 +212,12 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
         }),
       );
       await directory.settled();
+      const quarantined = quarantinedIds(directory);
+      if (keep === 'nothing' && quarantined.size > 0) {
+        const left = await stopAgents(world, quarantined);
+        if (left.length > 0)
+          log.error(`Something of agents of sessions in quarantine is left: ${left.join('; ')}.`);
+      }
       const detached = Promise.all([...directory.runners()].map((runner) => runner.detach()));
       // Not for ever: what a full disk does not take cannot be written down by waiting.
       let cancel = (): void => undefined;

@@ -10,12 +10,15 @@ import { isName } from '../domain/roster.ts';
 import type { SessionKey } from '../domain/state.ts';
 import type { NamespaceRequest, SessionRequest } from '../domain/wire/request.ts';
 import type { Host } from '../ports/host.ts';
-import type { Journal, JournalRecord } from '../ports/journal.ts';
+import { JournalError, type Journal, type JournalRecord } from '../ports/journal.ts';
 import type { LiveFeed } from './feed.ts';
+import { damaged, type Quarantined } from './quarantine.ts';
 import type { SessionRunner } from './session-runner.ts';
 
 interface Place {
   readonly runners: Map<string, SessionRunner>;
+  /** Sessions that are there and cannot be served. */
+  readonly quarantined: Map<string, Quarantined>;
   /** Sessions that are just being opened. */
   opening: number;
 }
@@ -42,13 +45,46 @@ export class Directory {
     return live;
   }
 
-  /** Reads the namespaces; call once, before anything else. */
-  async load(): Promise<void> {
+  /**
+   * Reads the namespaces; call once, before anything else. Returns a sentence for each record that is damaged: what it
+   * said is not known, and all others count.
+   */
+  async load(): Promise<readonly string[]> {
+    const lost: string[] = [];
     for (;;) {
-      const records = await this.journal.read(NAMESPACES_STREAM, this.seq, 1_000);
-      for (const record of records) this.fold(record);
-      if (records.length === 0) return;
+      try {
+        const records = await this.journal.read(NAMESPACES_STREAM, this.seq, 1_000);
+        for (const record of records) this.fold(record);
+        if (records.length === 0) return lost;
+      } catch (error) {
+        if (!(error instanceof JournalError) || error.seq === undefined) throw error;
+        const whole = error.seq - this.seq - 1;
+        for (const record of await this.journal.read(NAMESPACES_STREAM, this.seq, whole)) this.fold(record);
+        lost.push(error.message);
+        this.seq = error.seq;
+      }
     }
+  }
+
+  /** A session that was found and cannot be served. Its namespace is there, whatever became of the record that said so. */
+  quarantine(session: Quarantined): void {
+    this.place(session.namespace).quarantined.set(session.sessionId, session);
+    this.assume(session.namespace);
+  }
+
+  /** Sessions that are not served, of all namespaces. */
+  *quarantined(): IterableIterator<Quarantined> {
+    for (const { quarantined } of this.places.values()) yield* quarantined.values();
+  }
+
+  findQuarantined(key: SessionKey): Quarantined | undefined {
+    return this.places.get(key.namespace)?.quarantined.get(key.sessionId);
+  }
+
+  /** It was closed. */
+  leaveQuarantine(key: SessionKey): void {
+    this.places.get(key.namespace)?.quarantined.delete(key.sessionId);
+    void this.tidy(key.namespace, true);
   }
 
   namespaces(): readonly NamespaceState[] {
@@ -64,6 +100,8 @@ export class Directory {
   runner(key: SessionKey): SessionRunner {
     const found = this.find(key);
     if (found === undefined) {
+      const quarantined = this.findQuarantined(key);
+      if (quarantined !== undefined) throw damaged(quarantined);
       throw new Refusal(
         'unknown_session',
         `There is no live session ${key.sessionId} in namespace "${key.namespace}"; closed ones are in the archive.`,
@@ -121,6 +159,7 @@ export class Directory {
     const place = this.place(namespace);
     place.runners.set(sessionId, runner);
     if (reserved) place.opening -= 1;
+    else this.assume(namespace);
   }
 
   /** A reserved place is not needed after all. */
@@ -182,12 +221,19 @@ export class Directory {
 
   private inUse(name: string): boolean {
     const place = this.places.get(name);
-    return place !== undefined && (place.opening > 0 || place.runners.size > 0);
+    return place !== undefined && (place.opening > 0 || place.runners.size > 0 || place.quarantined.size > 0);
+  }
+
+  /** A session was found in it: then there is this namespace, also where the record that made it is damaged. */
+  private assume(name: string): void {
+    if (!this.known.has(name))
+      this.known.set(name, { name, deleteOnLastSessionExit: false, annotations: {}, createdAt: 0 });
   }
 
   private place(name: string): Place {
     let place = this.places.get(name);
-    if (place === undefined) this.places.set(name, (place = { runners: new Map(), opening: 0 }));
+    if (place === undefined)
+      this.places.set(name, (place = { runners: new Map(), quarantined: new Map(), opening: 0 }));
     return place;
   }
 

@@ -8,6 +8,7 @@ import { Refusal } from '../domain/refusal.ts';
 import type { SessionState } from '../domain/state.ts';
 import type { SessionRuntimeSettings } from '../domain/wire/request.ts';
 import type { NamespaceStateBase } from '../domain/wire/session.ts';
+import { isDamage } from './quarantine.ts';
 import { WebhookRunner, type Delivery, type OutboxOptions } from './webhook-runner.ts';
 import type { World } from './world.ts';
 
@@ -24,7 +25,7 @@ export class Outbox {
 
   /** Call once at the start: takes up what earlier lives of the server left. */
   async load(): Promise<void> {
-    const { journal } = this.world;
+    const { journal, log } = this.world;
     let cursor: string | undefined;
     do {
       const page = await journal.streams({
@@ -34,20 +35,28 @@ export class Outbox {
         ...(cursor !== undefined && { cursor }),
       });
       for (const { stream } of page.streams) {
-        let state: OutboxState | undefined;
-        for (let after = 0; ; after = state?.seq ?? 0) {
-          const records = await journal.read(stream, after, 1_000);
-          for (const record of records) state = evolveOutbox(state, record);
-          if (records.length === 0) break;
-        }
-        if (state === undefined) continue;
-        const hook = this.run(stream, state);
-        // The server ended between the webhook and the session: there never was one.
-        const [first] = await journal.read(sessionStream(state.opened.sessionId), 0, 1);
-        if (first === undefined) await hook.abandon();
+        await this.takeUp(stream).catch((error: unknown) => {
+          if (!isDamage(error)) throw error;
+          log.error(`A webhook is not served. ${error.message}`);
+        });
       }
       cursor = page.next;
     } while (cursor !== undefined);
+  }
+
+  private async takeUp(stream: string): Promise<void> {
+    const { journal } = this.world;
+    let state: OutboxState | undefined;
+    for (let after = 0; ; after = state?.seq ?? 0) {
+      const records = await journal.read(stream, after, 1_000);
+      for (const record of records) state = evolveOutbox(state, record);
+      if (records.length === 0) break;
+    }
+    if (state === undefined) return;
+    const hook = this.run(stream, state);
+    // The server ended between the webhook and the session: there never was one.
+    const [first] = await journal.read(sessionStream(state.opened.sessionId), 0, 1);
+    if (first === undefined) await hook.abandon();
   }
 
   /** Writes down where a session's news go. Call before the session itself is written down. */

@@ -10,6 +10,7 @@ import { foldSession, type SessionState } from '../domain/state.ts';
 import type { Journal, JournalRecord, StreamInfo } from '../ports/journal.ts';
 import type { Handle, Runtime } from '../ports/runtime.ts';
 import type { Directory } from './directory.ts';
+import { quarantineOf } from './quarantine.ts';
 import { SessionRunner } from './session-runner.ts';
 import type { World } from './world.ts';
 
@@ -24,6 +25,8 @@ export interface Recovered {
   readonly agents: number;
   /** What runs and belongs to no session any more; it is being stopped. */
   readonly leftovers: number;
+  /** What runs for sessions in quarantine; it is let be. */
+  readonly kept: number;
 }
 
 /**
@@ -37,13 +40,13 @@ export async function recover(
 ): Promise<Recovered> {
   const runners: SessionRunner[] = [];
   for await (const info of openSessions(world.journal)) {
-    const state = await readSession(world.journal, info.stream);
+    const state = await readOrQuarantine(world, directory, info);
     if (state === undefined) continue;
     const runner = new SessionRunner(world, state);
     directory.enter(runner, false);
     runners.push(runner);
   }
-  await eraseOrphans(world, runners);
+  await eraseOrphans(world, directory);
   const jitter = world.host.random();
   const cutOff = [...world.runtimes.values()].flatMap(({ kind, cutOffByRestart }) =>
     cutOffByRestart ? [kind] : [],
@@ -54,13 +57,31 @@ export async function recover(
     ),
   );
   // Before anything is launched: what is found now is of an earlier life.
-  const leftovers = await sweep(world, runners);
+  const { leftovers, kept } = await sweep(world, runners, directory);
   for (const runner of runners) runner.takeOver();
   await directory.tidyAll();
-  return { runners, agents: liveAttempts(runners).size, leftovers };
+  return { runners, agents: liveAttempts(runners).size, leftovers, kept };
 }
 
-/** A session's state folded from its whole stream; undefined when it has no records. */
+async function readOrQuarantine(
+  { journal, log }: World,
+  directory: Directory,
+  info: StreamInfo,
+): Promise<SessionState | undefined> {
+  try {
+    const state = await readSession(journal, info.stream);
+    if (state !== undefined && state.namespace !== info.namespace)
+      throw new Error(`they are of namespace "${state.namespace}"`);
+    return state;
+  } catch (error) {
+    const session = quarantineOf(info, error);
+    directory.quarantine(session);
+    log.error(`Session ${info.namespace}/${info.id} is in quarantine and not served. ${session.reason}`);
+    return undefined;
+  }
+}
+
+/** A session's state folded from its whole stream; undefined when it has no records. Throws when they do not add up to it. */
 export async function readSession(journal: Journal, stream: string): Promise<SessionState | undefined> {
   const records: JournalRecord[] = [];
   for (let after = 0; ;) {
@@ -70,7 +91,10 @@ export async function readSession(journal: Journal, stream: string): Promise<Ses
     records.push(...page);
     after = last.seq;
   }
-  return foldSession(records);
+  const state = foldSession(records);
+  if (state !== undefined && sessionStream(state.sessionId) !== stream)
+    throw new Error(`they are of session ${state.sessionId}`);
+  return state;
 }
 
 async function* openSessions(journal: Journal): AsyncGenerator<StreamInfo> {
@@ -91,19 +115,30 @@ async function* openSessions(journal: Journal): AsyncGenerator<StreamInfo> {
 }
 
 /** Stops what belongs to no attempt that lives, without waiting for it, and forgets endings that were taken note of. */
-async function sweep(world: World, runners: readonly SessionRunner[]): Promise<number> {
+async function sweep(
+  world: World,
+  runners: readonly SessionRunner[],
+  directory: Directory,
+): Promise<{ readonly leftovers: number; readonly kept: number }> {
   const live = liveAttempts(runners);
+  const quarantined = quarantinedIds(directory);
   let leftovers = 0;
+  let kept = 0;
   for (const runtime of world.runtimes.values()) {
     if ((await runtime.unavailable()) !== undefined) continue;
     try {
       for (const { handle, labels } of await runtime.list()) {
         if (live.has(attemptKey(labels))) continue;
+        if (quarantined.has(labels.session)) {
+          kept += 1;
+          continue;
+        }
         leftovers += 1;
         void stopLeftover(world, runtime, handle, labels);
       }
       for (const { handle, labels } of (await runtime.ended?.()) ?? []) {
-        if (!live.has(attemptKey(labels))) await runtime.release?.(handle);
+        if (live.has(attemptKey(labels)) || quarantined.has(labels.session)) continue;
+        await runtime.release?.(handle);
       }
     } catch (error) {
       world.log.error(`It could not be found out which ${runtime.kind} agents an earlier run left behind.`, {
@@ -111,7 +146,12 @@ async function sweep(world: World, runners: readonly SessionRunner[]): Promise<n
       });
     }
   }
-  return leftovers;
+  return { leftovers, kept };
+}
+
+/** Ids of the sessions that are in quarantine. */
+export function quarantinedIds(directory: Directory): ReadonlySet<string> {
+  return new Set(Array.from(directory.quarantined(), ({ sessionId }) => sessionId));
 }
 
 async function stopLeftover(world: World, runtime: Runtime, handle: Handle, of: Attempt): Promise<void> {
@@ -149,7 +189,9 @@ function liveAttempts(runners: readonly SessionRunner[]): ReadonlySet<string> {
 }
 
 /** Secrets of sessions that were never written down, or are closed. */
-async function eraseOrphans(world: World, runners: readonly SessionRunner[]): Promise<void> {
-  const live = new Set(runners.map((runner) => sessionStream(runner.state.sessionId)));
+async function eraseOrphans(world: World, directory: Directory): Promise<void> {
+  const live = new Set<string>();
+  for (const { state } of directory.runners()) live.add(sessionStream(state.sessionId));
+  for (const { sessionId } of directory.quarantined()) live.add(sessionStream(sessionId));
   for (const stream of await world.vault.streams()) if (!live.has(stream)) await world.vault.erase(stream);
 }

@@ -8,6 +8,7 @@ import { WireEvent } from '../domain/wire/event.ts';
 import { wireEvent } from '../domain/wire-event.ts';
 import { SessionStateBase, SessionStateExtended } from '../domain/wire/session.ts';
 import type { Coral } from '../engine/coral.ts';
+import type { Quarantined } from '../engine/quarantine.ts';
 import type { StreamInfo } from '../ports/journal.ts';
 import { After, errors, Flag, SessionParams } from './schemas.ts';
 import type { App, Door } from './server.ts';
@@ -96,13 +97,24 @@ export function archiveRoutes(app: App, { coral }: Door): void {
 
   app.route({
     method: 'GET',
+    url: '/api/v1/quarantine',
+    schema: {
+      tags,
+      summary: 'List the sessions that are not served because records of them are damaged',
+      response: { 200: z.object({ sessions: z.array(SessionStateBase) }), ...errors() },
+    },
+    handler: async () => ({ sessions: coral.quarantined().map(quarantinedBase) }),
+  });
+
+  app.route({
+    method: 'GET',
     url: '/api/v1/archive/session/:namespace/:sessionId',
     schema: {
       tags,
       summary: 'A session with its agents, and all its threads with all their messages',
       params: SessionParams,
       querystring: z.object({ messages: z.coerce.number().int().min(0).optional() }),
-      response: { 200: SessionStateExtended, ...errors(400, 404) },
+      response: { 200: SessionStateExtended, ...errors(400, 404, 503) },
     },
     handler: async (request) => {
       const { messages } = request.query;
@@ -122,7 +134,7 @@ export function archiveRoutes(app: App, { coral }: Door): void {
         after: After.default(0).describe('Events behind this seq'),
         limit: z.coerce.number().int().min(1).max(1_000).default(100),
       }),
-      response: { 200: ArchivedEvents, ...errors(400, 404) },
+      response: { 200: ArchivedEvents, ...errors(400, 404, 503) },
     },
     handler: async (request) => {
       const { after, limit } = request.query;
@@ -150,7 +162,7 @@ export function archiveRoutes(app: App, { coral }: Door): void {
         agentFilter: z.string().optional().describe('Only lines of this agent'),
         allowSensitive: Flag.default(false),
       }),
-      response: { 200: ArchivedLines, ...errors(400, 404) },
+      response: { 200: ArchivedLines, ...errors(400, 404, 503) },
     },
     handler: async (request) => {
       const { after, limit, agentFilter, allowSensitive } = request.query;
@@ -185,7 +197,7 @@ export function archiveRoutes(app: App, { coral }: Door): void {
       summary: 'The whole story of a session as JSON Lines',
       params: SessionParams,
       querystring: z.object({ format: z.literal('jsonl').default('jsonl') }),
-      response: { 200: z.string().describe('application/jsonl: one event a line'), ...errors(400, 404) },
+      response: { 200: z.string().describe('application/jsonl: one event a line'), ...errors(400, 404, 503) },
     },
     handler: async (request, reply) => {
       // Before the answer begins, so that an unknown session is a 404.
@@ -219,13 +231,34 @@ async function* exported(coral: Coral, key: SessionKey): AsyncGenerator<string, 
 /** A session of the list: what the catalogue knows, and what is live about one that lives. */
 async function listed(coral: Coral, stream: StreamInfo): Promise<SessionStateBase> {
   const key = { namespace: stream.namespace, sessionId: stream.id };
-  if (stream.closedAt === undefined) return sessionBase(await liveOrArchived(coral, key));
+  if (stream.closedAt === undefined) {
+    const quarantined = coral.quarantined().find(({ sessionId }) => sessionId === stream.id);
+    return quarantined === undefined
+      ? sessionBase(await liveOrArchived(coral, key))
+      : quarantinedBase(quarantined);
+  }
   return {
     id: stream.id,
     timestamp: isoTime(stream.openedAt),
     namespace: stream.namespace,
     status: { type: 'closed', closedTime: isoTime(stream.closedAt) },
     annotations: { ...stream.annotations },
+  };
+}
+
+function quarantinedBase({
+  sessionId,
+  namespace,
+  openedAt,
+  annotations,
+  reason,
+}: Quarantined): SessionStateBase {
+  return {
+    id: sessionId,
+    timestamp: isoTime(openedAt),
+    namespace,
+    status: { type: 'quarantined', message: reason },
+    annotations: { ...annotations },
   };
 }
 

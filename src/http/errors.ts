@@ -35,6 +35,7 @@ const STATUS: Readonly<Record<RefusalCode, number>> = {
   limit_exceeded: 429,
   too_large: 413,
   not_gone: 503,
+  session_damaged: 503,
   docker_unavailable: 503,
   storage_full: 507,
   storage_unavailable: 503,
@@ -113,6 +114,8 @@ function storage(error: JournalError): Answer {
       return answer(400, 'invalid_request', error.message);
     case 'conflict':
       return answer(409, 'conflict', error.message);
+    case 'damaged':
+      return answer(503, 'session_damaged', error.message);
     case 'unavailable':
     case 'corrupt':
     case 'newer_version':

@@ -69,6 +69,7 @@ export class Metrics {
   report(coral: Coral, followers: () => Followers): void {
     this.gauge('coral_sessions', 'Live sessions, by phase', ['phase'], (gauge) => {
       for (const phase of ['pending', 'running', 'stopping', 'ended']) gauge.set({ phase }, 0);
+      gauge.set({ phase: 'quarantined' }, coral.quarantined().length);
       for (const { phase } of coral.sessions()) gauge.inc({ phase: phase.type });
     });
     this.gauge(

@@ -146,7 +146,7 @@ export function puppetRoutes(app: App, { coral, streams }: Door): void {
           messages: z.array(Message),
           next: z.string().optional().describe('What to give as `after` the next time'),
         }),
-        ...errors(400, 404),
+        ...errors(400, 404, 503),
       },
     },
     handler: async (request, reply) => {

@@ -38,7 +38,7 @@ export function sessionChangeRoutes(app: App, { coral }: Door): void {
       summary: 'Why is an agent (not) running?',
       description: 'Where it is and why, what runs, how its launch goes, its last ends, its next start.',
       params: AgentParams,
-      response: { 200: AgentDetail, ...errors(404) },
+      response: { 200: AgentDetail, ...errors(404, 503) },
     },
     handler: async ({ params }) => coral.agent(params, params.agent),
   });

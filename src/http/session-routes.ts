@@ -52,7 +52,7 @@ export function sessionRoutes(app: App, { coral }: Door): void {
       tags,
       summary: 'Look at a session',
       params: SessionParams,
-      response: { 200: SessionStateBase, ...errors(404) },
+      response: { 200: SessionStateBase, ...errors(404, 503) },
     },
     handler: async (request) => sessionBase(coral.session(request.params)),
   });
@@ -72,7 +72,7 @@ export function sessionRoutes(app: App, { coral }: Door): void {
           .optional()
           .describe('At most this many of the latest messages of each thread'),
       }),
-      response: { 200: SessionStateExtended, ...errors(400, 404) },
+      response: { 200: SessionStateExtended, ...errors(400, 404, 503) },
     },
     handler: async (request) => {
       const { messages } = request.query;

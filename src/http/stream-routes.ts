@@ -29,7 +29,7 @@ export function streamRoutes(app: App, door: Door): void {
         after: After.optional().describe('Replay from behind this seq; 0: everything'),
         all: Flag.default(false).describe('With event types that are not sent unasked'),
       }),
-      response: { 200: EventStream, ...errors(400, 404) },
+      response: { 200: EventStream, ...errors(400, 404, 503) },
     },
     handler: async (request, reply) => {
       const key = request.params;
@@ -59,7 +59,7 @@ export function streamRoutes(app: App, door: Door): void {
         agentFilter: z.string().optional().describe('Only lines of this agent'),
         allowSensitive: Flag.default(false),
       }),
-      response: { 200: EventStream, ...errors(400, 404) },
+      response: { 200: EventStream, ...errors(400, 404, 503) },
     },
     handler: async (request, reply) => {
       const key = request.params;

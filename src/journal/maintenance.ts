@@ -8,6 +8,7 @@ import { JournalError } from '../ports/journal.ts';
 import { copyDatabase } from './backup.ts';
 import { JOURNAL_APPLICATION_ID, JOURNAL_FORMAT, openJournalFile } from './sqlite-schema.ts';
 import { newerVersion } from './sqlite-file.ts';
+import { sumOf } from './sqlite-record.ts';
 import { storageError } from './storage-error.ts';
 
 /** What a check found. */
@@ -20,6 +21,9 @@ export interface JournalCheck {
 }
 
 const PROBLEMS_OF_A_KIND = 100;
+
+/** Left out of the questions to a file of a format that had no sums. */
+const WITH_SUMS = 'OR e.sum <> sum_of(e.position, e.stream, e.seq, e.time, e.version, e.body)';
 
 /** Questions about the rows, each answered by what is wrong: `subject` says with what. */
 const QUESTIONS: readonly { readonly sql: string; readonly problem: (subject: string) => string }[] = [
@@ -35,9 +39,11 @@ const QUESTIONS: readonly { readonly sql: string; readonly problem: (subject: st
     problem: (subject) => `There are records of a stream that is not in the catalogue (number ${subject}).`,
   },
   {
-    sql: `SELECT position FROM events
-            WHERE CASE WHEN json_valid(body) THEN body ->> '$.type' IS NOT type ELSE 1 END`,
-    problem: (subject) => `The record at position ${subject} is not the event it says it is.`,
+    sql: `SELECT e.seq || ' of ' || coalesce(s.stream, 'stream number ' || e.stream)
+            FROM events e LEFT JOIN streams s ON s.ref = e.stream
+            WHERE CASE WHEN json_valid(e.body) THEN e.body ->> '$.type' IS NOT e.type ELSE 1 END
+               ${WITH_SUMS}`,
+    problem: (subject) => `Record ${subject} is not what was written.`,
   },
   {
     sql: `SELECT stream FROM streams WHERE NOT json_valid(annotations)`,
@@ -68,7 +74,10 @@ export function checkJournal(file: string): JournalCheck {
       const pages = database.prepare(`PRAGMA integrity_check(${PROBLEMS_OF_A_KIND})`).pluck().iterate();
       for (const finding of pages as Iterable<string>) if (finding !== 'ok') problems.push(damage(finding));
     }, undefined);
-    for (const { sql, problem } of QUESTIONS) {
+    database.function('sum_of', { deterministic: true }, sumOf as (...numbers: unknown[]) => number);
+    const hasSums = (database.pragma('user_version', { simple: true }) as number) > 1;
+    for (const { sql: question, problem } of QUESTIONS) {
+      const sql = hasSums ? question : question.replace(WITH_SUMS, '');
       look(() => {
         const subjects = database.prepare(`${sql} LIMIT ${PROBLEMS_OF_A_KIND}`).pluck().iterate();
         for (const subject of subjects) problems.push(problem(String(subject)));

@@ -83,9 +83,18 @@ function info(row: Row): StreamInfo {
     kind: row.kind,
     id: row.id,
     namespace: row.namespace,
-    annotations: JSON.parse(row.annotations) as StreamHeader['annotations'],
+    annotations: annotationsIn(row.annotations),
     lastSeq: row.last_seq ?? 0,
     openedAt: row.opened_at,
   };
   return row.closed_at === null ? shown : { ...shown, closedAt: row.closed_at };
+}
+
+/** What cannot be read any more must not hide the stream: `coral journal check` tells of it. */
+function annotationsIn(text: string): StreamHeader['annotations'] {
+  try {
+    return JSON.parse(text) as StreamHeader['annotations'];
+  } catch {
+    return {};
+  }
 }

@@ -24,6 +24,8 @@ export interface SqliteFileSpec extends StorageFile {
   readonly format: number;
   /** Statements that make the tables; run on an empty file only. */
   readonly tables: string;
+  /** Statements that bring format 1 to 2, 2 to 3 … Default: there was never another format. */
+  readonly upgrades?: readonly string[];
   readonly sync: SyncMode;
   /** How long opening waits for another program that holds the file, ms. The thread stands still meanwhile. */
   readonly busyTimeoutMs: number;
@@ -56,7 +58,10 @@ export function openSqliteFile(spec: SqliteFileSpec): Database.Database {
     const isNew = recognise(database, spec);
     configure(database, spec);
     if (isNew) createTables(database, spec);
-    else if (statSync(spec.file).size <= QUICK_CHECK_BYTES) quickCheck(database, spec);
+    else {
+      if (statSync(spec.file).size <= QUICK_CHECK_BYTES) quickCheck(database, spec);
+      bringUpToDate(database, spec);
+    }
     takeForWriting(database);
     return database;
   } catch (cause) {
@@ -119,6 +124,15 @@ function createTables(database: Database.Database, spec: SqliteFileSpec): void {
     database.exec(spec.tables);
     database.pragma(`application_id = ${spec.applicationId}`);
     database.pragma(`user_version = ${spec.format}`);
+  })();
+}
+
+function bringUpToDate(database: Database.Database, { format, upgrades = [] }: SqliteFileSpec): void {
+  const found = database.pragma('user_version', { simple: true }) as number;
+  if (found === format) return;
+  database.transaction(() => {
+    for (const statement of upgrades.slice(found - 1)) database.exec(statement);
+    database.pragma(`user_version = ${format}`);
   })();
 }
 

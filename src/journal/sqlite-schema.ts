@@ -4,6 +4,7 @@
  * - `streams` is the catalogue. The last seq of a stream is the highest in `events`: said once.
  * - `annotations` repeats the catalogue's annotations and opening time so that "the newest streams with this pair" is
  *   a walk along one index, however rare or common the pair is.
+ * - `events.sum` tells whether a record is what was written (sqlite-record.ts).
  * - `dropped` names streams that left the catalogue and whose records are still being deleted.
  * - `facts` holds single values: the version of the events, the highest position of dropped records, the last probe.
  */
@@ -14,8 +15,8 @@ import type { SyncMode } from './sqlite-file.ts';
 
 /** "Corl". */
 export const JOURNAL_APPLICATION_ID = 0x436f726c;
-/** Layout of the tables below. */
-export const JOURNAL_FORMAT = 1;
+/** Layout of the tables below. Format 1 had no sums. */
+export const JOURNAL_FORMAT = 2;
 
 /** Events that followers of the whole journal read: the only ones found by type without a scan. */
 const MILESTONES = [
@@ -66,7 +67,8 @@ const TABLES = `
     time INTEGER NOT NULL,
     type TEXT NOT NULL,
     version INTEGER NOT NULL,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    sum INTEGER
   );
   CREATE UNIQUE INDEX events_by_stream ON events (stream, seq);
   CREATE INDEX events_milestones ON events (position) WHERE ${IS_MILESTONE};
@@ -84,6 +86,7 @@ export function openJournalFile(file: string, sync: SyncMode, busyTimeoutMs: num
     applicationId: JOURNAL_APPLICATION_ID,
     format: JOURNAL_FORMAT,
     tables: TABLES,
+    upgrades: ['ALTER TABLE events ADD COLUMN sum INTEGER'],
     sync,
     busyTimeoutMs,
   });

@@ -9,22 +9,12 @@ export interface StreamRow {
   readonly last_seq: number;
 }
 
-/** An event as its table has it. */
-export interface EventRow {
-  readonly stream: string;
-  readonly seq: number;
-  readonly position: number;
-  readonly time: number;
-  readonly version: number;
-  readonly body: string;
-}
-
 /** The statements of the hot path, prepared once. */
 export type Statements = ReturnType<typeof prepareStatements>;
 
 // Records of a dropped stream find no stream to join and so are gone at once.
 const RECORDS =
-  'SELECT s.stream, e.seq, e.position, e.time, e.version, e.body FROM events e JOIN streams s ON s.ref = e.stream';
+  'SELECT s.stream, e.stream AS ref, e.seq, e.position, e.time, e.version, e.body, e.sum FROM events e JOIN streams s ON s.ref = e.stream';
 const OF_TYPES = 'e.type IN (SELECT value FROM json_each(?)) AND e.position > ? ORDER BY e.position LIMIT ?';
 
 /** Prepares them all; the connection must have its tables by now. */
@@ -43,7 +33,7 @@ export function prepareStatements(database: Database.Database) {
       'INSERT INTO streams (stream, kind, id, namespace, annotations, opened_at) VALUES (?, ?, ?, ?, ?, ?)',
     ),
     insertAnnotation: prepare('INSERT INTO annotations (key, value, opened_at, stream) VALUES (?, ?, ?, ?)'),
-    insertEvent: prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    insertEvent: prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
     closeStream: prepare('UPDATE streams SET closed_at = coalesce(closed_at, ?) WHERE ref = ?'),
 
     read: prepare(`${RECORDS} WHERE s.stream = ? AND e.seq > ? ORDER BY e.seq LIMIT ?`),

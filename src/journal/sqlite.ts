@@ -14,17 +14,18 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
-import { EVENT_VERSION, upgrade } from '../domain/event.ts';
-import type { JournalEvent } from '../domain/event.ts';
+import { EVENT_VERSION } from '../domain/event.ts';
 import { JournalError } from '../ports/journal.ts';
 import type { Append, Journal, JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
 import { copyDatabase } from './backup.ts';
 import { conflict, headerMissing, journalClosed, stillOpen } from './refusals.ts';
 import { listStreams } from './sqlite-catalogue.ts';
 import type { SyncMode } from './sqlite-file.ts';
+import { recordIn, recordsIn, sumOf } from './sqlite-record.ts';
+import type { EventRow } from './sqlite-record.ts';
 import { areMilestones, openJournalFile } from './sqlite-schema.ts';
 import { prepareStatements } from './sqlite-statements.ts';
-import type { EventRow, Statements, StreamRow } from './sqlite-statements.ts';
+import type { Statements, StreamRow } from './sqlite-statements.ts';
 import { storageError } from './storage-error.ts';
 
 /** How a journal file is opened. */
@@ -126,16 +127,23 @@ class OpenedJournal implements SqliteJournal {
   }
 
   async read(stream: string, after: number, limit: number): Promise<readonly JournalRecord[]> {
-    return this.#reading(() =>
-      (this.#statements.read.all(stream, after, Math.max(0, limit)) as EventRow[]).map(recordOf),
-    );
+    return this.#reading(() => {
+      const rows = this.#statements.read.all(stream, after, Math.max(0, limit)) as EventRow[];
+      return recordsIn(rows, after, this.#file);
+    });
   }
 
   async readTypes(types: readonly string[], after: number, limit: number): Promise<readonly JournalRecord[]> {
     return this.#reading(() => {
       const statement = areMilestones(types) ? this.#statements.readMilestones : this.#statements.readTypes;
-      const rows = statement.all(JSON.stringify(types), after, Math.max(0, limit)) as EventRow[];
-      return rows.map(recordOf);
+      for (let behind = after; ;) {
+        const rows = statement.all(JSON.stringify(types), behind, Math.max(0, limit)) as EventRow[];
+        const records = rows.flatMap((row) => recordIn(row) ?? []);
+        const last = rows[rows.length - 1];
+        // None means that there are none yet: a page of nothing but damaged ones is gone over.
+        if (last === undefined || records.length > 0) return records;
+        behind = last.position;
+      }
     });
   }
 
@@ -249,7 +257,9 @@ class OpenedJournal implements SqliteJournal {
       const event = events[at]!;
       const seq = lastSeq + at + 1;
       position++;
-      insertEvent.run(position, ref, seq, time, event.type, EVENT_VERSION, bodies[at]);
+      const body = bodies[at]!;
+      const sum = sumOf(position, ref, seq, time, EVENT_VERSION, body);
+      insertEvent.run(position, ref, seq, time, event.type, EVENT_VERSION, body, sum);
       records.push({ stream, seq, position, time, event });
     }
     this.#position = position;
@@ -338,11 +348,6 @@ class OpenedJournal implements SqliteJournal {
   #assertOpen(): void {
     if (this.#closed) throw journalClosed(this.#file);
   }
-}
-
-function recordOf(row: EventRow): JournalRecord {
-  const event = upgrade(JSON.parse(row.body) as JournalEvent, row.version);
-  return { stream: row.stream, seq: row.seq, position: row.position, time: row.time, event };
 }
 
 /**

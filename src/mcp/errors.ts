@@ -40,6 +40,7 @@ const ADVICE: Readonly<Record<RefusalCode, Advice>> = {
   limit_exceeded: NONE,
   too_large: NONE,
   not_gone: NONE,
+  session_damaged: STOP,
   docker_unavailable: NONE,
   storage_full: LATER,
   storage_unavailable: LATER,

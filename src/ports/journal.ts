@@ -72,20 +72,25 @@ export interface StreamPage {
 
 /** Why the journal could not take an append; the message is a sentence that names the file. */
 export class JournalError extends Error {
+  /** With `damaged`: the seq of the record that is. */
+  readonly seq: number | undefined;
+
   constructor(
     readonly code:
       | 'conflict' // the stream is not where the append expected it, or is still open and cannot be dropped
       | 'full' // no space left
       | 'unavailable' // read-only, locked by another program, I/O error
-      | 'corrupt'
+      | 'corrupt' // the file cannot be read
+      | 'damaged' // a record of this stream is missing or not what was written; other streams are whole
       | 'newer_version'
       | 'closed' // this journal object was closed
       | 'bad_cursor', // a page was asked for with a cursor that no page returned: the caller's fault
     message: string,
-    options?: { cause?: unknown },
+    options?: { readonly cause?: unknown; readonly seq?: number },
   ) {
-    super(message, options);
+    super(message, options?.cause === undefined ? {} : { cause: options.cause });
     this.name = 'JournalError';
+    this.seq = options?.seq;
   }
 }
 
@@ -97,9 +102,12 @@ export interface Journal {
    * Rejects with JournalError: nothing of this append is stored then.
    */
   append(append: Append): Promise<readonly JournalRecord[]>;
-  /** Records of one stream with seq > after, oldest first, at most `limit`; an unknown stream has none. */
+  /**
+   * Records of one stream with seq > after, oldest first, at most `limit`; an unknown stream has none. Rejects with
+   * `damaged` when one of them is missing or is not what was written.
+   */
   read(stream: string, after: number, limit: number): Promise<readonly JournalRecord[]>;
-  /** Records of the given event types over all streams with position > after, in order of position. */
+  /** Records of the given event types over all streams with position > after, in order of position; damaged ones are left out. */
   readTypes(types: readonly string[], after: number, limit: number): Promise<readonly JournalRecord[]>;
   /** Position of the newest record; 0 when empty. */
   lastPosition(): Promise<number>;

@@ -80,12 +80,17 @@ describe('maintenance of a journal file', () => {
       [
         'a record that is not JSON',
         "UPDATE events SET body = '{' WHERE position = 4",
-        'The record at position 4 is not the event it says it is.',
+        'Record 1 of session/b is not what was written.',
       ],
       [
         'a record under another type',
         "UPDATE events SET type = 'session_closed' WHERE position = 5",
-        'The record at position 5 is not the event it says it is.',
+        'Record 2 of session/b is not what was written.',
+      ],
+      [
+        'a record that was changed and can still be read',
+        "UPDATE events SET body = replace(body, 'alice', 'mabel') WHERE position = 2",
+        'Record 2 of session/a is not what was written.',
       ],
     ])('finds %s', (_name, damage, problem) => {
       change(damage);

@@ -248,7 +248,7 @@ describe('a file that is not what it should be', () => {
     expect(opens).toThrowError(
       expect.objectContaining({
         code: 'newer_version',
-        message: expect.stringMatching(/journal\.sqlite was written by a newer version .*format 7.*format 1/),
+        message: expect.stringMatching(/journal\.sqlite was written by a newer version .*format 7.*format 2/),
       }),
     );
     expect(readFileSync(file).equals(before)).toBe(true);
@@ -307,7 +307,8 @@ describe('a file that is not what it should be', () => {
     spoil.close();
 
     expect(await failure(open().read('session/a', 0, 10))).toMatchObject({
-      code: 'corrupt',
+      code: 'damaged',
+      seq: 1,
       message: expect.stringContaining(file),
     });
   });

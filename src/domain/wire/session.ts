@@ -21,6 +21,9 @@ export const SessionStatus = z.discriminatedUnion('type', [
       closedTime: Time,
     })
     .describe('Archive only: a closed session is gone from the live API.'),
+  z
+    .object({ type: z.literal('quarantined'), message: z.string() })
+    .describe('Archive only: records of it are damaged; it is named and can be closed, and that is all.'),
 ]);
 
 export const SessionStateBase = z.object({
