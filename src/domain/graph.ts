@@ -23,6 +23,8 @@ export type RuntimePlan = (
 ) & {
   /** Somebody starts it by hand: nothing is launched, its environment is told instead. */
   readonly manual?: true;
+  /** Names of fixed variables whose values are in the vault (`sealed.ts`); `environment` lacks them. */
+  readonly sealedVariables?: readonly string[];
 };
 
 /** One option of one agent: its value, or where the value lies. */

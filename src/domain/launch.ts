@@ -4,8 +4,9 @@
  */
 import type { McpTransport } from './definition.ts';
 import type { AgentPlan, OptionPlan, RuntimePlan } from './graph.ts';
-import type { OptionValue } from './option.ts';
+import { elementType, type OptionValue } from './option.ts';
 import { encodeForEnvironment, encodeForFile } from './option-encode.ts';
+import { optionKey, secretsIn, variableKey, type SealedValues } from './sealed.ts';
 
 /** Marks on everything we create, so that it can be found again without memory. Nothing secret. */
 export interface Labels {
@@ -35,7 +36,7 @@ export interface LaunchSpec {
   readonly how: RuntimePlan;
   /** `HOST:PORT` of the server in the environment; a runtime that knows better says so with `reachedAt`. */
   readonly address?: string;
-  /** Values that must never be shown: masked in anything kept of the agent's last words. */
+  /** Values that must never be shown: masked in all that is kept of what the agent prints. */
   readonly secrets: readonly string[];
 }
 
@@ -44,8 +45,8 @@ export interface LaunchInput {
   readonly labels: Labels;
   readonly namespace: string;
   readonly plan: AgentPlan;
-  /** Sealed values by `AGENT/OPTION`, each the JSON text of an `OptionValue`. */
-  readonly sealed: Readonly<Record<string, string>>;
+  /** What the vault holds of the session. */
+  readonly sealed: Readonly<SealedValues>;
   /** The attempt's own secret. */
   readonly secret: string;
   /** How this agent reaches the server: `HOST:PORT`, as the runtime's `addressOf` says. */
@@ -63,14 +64,17 @@ export interface LaunchInput {
  */
 export function launchSpec(input: LaunchInput): LaunchSpec {
   const { labels, plan } = input;
-  const fixed = 'environment' in plan.runtime ? plan.runtime.environment : {};
+  const fixed: Record<string, string> = 'environment' in plan.runtime ? { ...plan.runtime.environment } : {};
+  for (const name of plan.runtime.sealedVariables ?? []) {
+    fixed[name] = unsealed(variableKey(plan.name, name), input.sealed);
+  }
   const server = { ...serverEnvironment(input), ...input.extraEnvironment };
 
   const options: Record<string, string> = {};
   const files: OptionFile[] = [];
   const secrets = [input.secret];
   for (const [name, option] of Object.entries(plan.options)) {
-    const value = valueOf(option, `${plan.name}/${name}`, input.sealed);
+    const value = valueOf(option, optionKey(plan.name, name), input.sealed);
     if (!value) continue;
     if (option.sealed) secrets.push(...textsOf(value, option.base64));
     if (name in server) continue;
@@ -89,7 +93,7 @@ export function launchSpec(input: LaunchInput): LaunchSpec {
     version: input.version,
     how: plan.runtime,
     address: input.address,
-    secrets: [...new Set(secrets)],
+    secrets: [...new Set([...secrets, ...secretsIn(environment)])],
   };
 }
 
@@ -125,23 +129,24 @@ function serverEnvironment({ labels, plan, secret, address }: LaunchInput): Reco
   };
 }
 
-function valueOf(
-  option: OptionPlan,
-  key: string,
-  sealed: Readonly<Record<string, string>>,
-): OptionValue | undefined {
-  if (!option.sealed) return option.value;
+function valueOf(option: OptionPlan, key: string, sealed: Readonly<SealedValues>): OptionValue | undefined {
+  return option.sealed === true ? (JSON.parse(unsealed(key, sealed)) as OptionValue) : option.value;
+}
+
+function unsealed(key: string, sealed: Readonly<SealedValues>): string {
   const text = Object.hasOwn(sealed, key) ? sealed[key] : undefined;
-  if (text === undefined) {
-    throw new Error(
-      `The secret value of option ${key} is no longer in the vault, so the agent cannot be started; create the session again.`,
-    );
-  }
-  return JSON.parse(text) as OptionValue;
+  if (text !== undefined) return text;
+  throw new Error(
+    `The secret value of ${key} is no longer in the vault, so the agent cannot be started; create the session again.`,
+  );
 }
 
 /** Every form in which a secret may turn up in what the agent prints. */
 function textsOf(value: OptionValue, base64: boolean): string[] {
-  const elements = Array.isArray(value.value) ? (value.value as OptionValue['value'][]).map(String) : [];
-  return [encodeForEnvironment(value, base64), ...elements].filter((text) => text !== '');
+  const element = elementType(value.type);
+  const texts =
+    element === 'string' || element === 'blob'
+      ? encodeForFile(value).map((bytes) => new TextDecoder().decode(bytes))
+      : [value.value].flat().map(String);
+  return [encodeForEnvironment(value, base64), ...texts].filter((text) => text !== '');
 }

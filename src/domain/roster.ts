@@ -14,13 +14,14 @@ import { nearest } from './nearest.ts';
 import { checkOption } from './option-check.ts';
 import { looksSecret, type OptionValue } from './option.ts';
 import { Refusal, type Issue, type RefusalCode } from './refusal.ts';
+import { optionKey, sealVariables, type SealedValues } from './sealed.ts';
 import type { GraphAgentRequest, SessionRequest } from './wire/request.ts';
 
 /** A request that passed every check. */
 export interface Roster {
   readonly agents: readonly AgentPlan[];
-  /** `AGENT/OPTION` → JSON text of its `OptionValue`. */
-  readonly sealed: Readonly<Record<string, string>>;
+  /** What goes to the vault. */
+  readonly sealed: Readonly<SealedValues>;
   readonly groups: readonly (readonly string[])[];
   readonly customTools: Readonly<Record<string, CustomToolPlan>>;
 }
@@ -86,7 +87,7 @@ export function resolveRoster(request: SessionRequest, context: RosterContext): 
   }
 
   const links = linksOf(agents, groups);
-  const sealed: Record<string, string> = {};
+  const sealed: SealedValues = {};
   const plans = agents.flatMap((agent, index) => {
     const report: Report = (path, message, code) => at(`agents[${index}].${path}`, message, code);
     const plan = planOf(agent, links.get(agent.name) ?? [], customTools, context, sealed, report);
@@ -99,7 +100,7 @@ export function resolveRoster(request: SessionRequest, context: RosterContext): 
 /** One agent that joins a running session, and the groups it joins it with. */
 export interface Newcomer {
   readonly plan: AgentPlan;
-  readonly sealed: Readonly<Record<string, string>>;
+  readonly sealed: Readonly<SealedValues>;
   readonly groups: readonly (readonly string[])[];
 }
 
@@ -130,7 +131,7 @@ export function resolveNewcomer(
   }
   const linked = new Set(joined.flat());
   const links = [...names].filter((name) => linked.has(name));
-  const sealed: Record<string, string> = {};
+  const sealed: SealedValues = {};
   const plan = planOf(agent, links, session.customTools, context, sealed, report);
   if (faults.length > 0 || plan === undefined) throw refuse(faults);
   return { plan, sealed, groups: joined };
@@ -142,7 +143,7 @@ function planOf(
   links: readonly string[],
   customTools: Roster['customTools'],
   context: RosterContext,
-  sealed: Record<string, string>,
+  sealed: SealedValues,
   report: Report,
 ): AgentPlan | undefined {
   for (const tool of agent.customToolAccess) {
@@ -162,7 +163,8 @@ function planOf(
   }
   const runtime = runtimeOf(agent, context, report);
   if (runtime === undefined) return undefined;
-  const { found, plan } = runtime;
+  const { found } = runtime;
+  const plan = sealVariables(agent.name, runtime.plan, sealed);
   return {
     name: agent.name,
     id: agent.id,
@@ -305,7 +307,7 @@ function label(id: RegistryIdentifier): string {
 function optionsOf(
   agent: GraphAgentRequest,
   found: RegistryAgent,
-  sealed: Record<string, string>,
+  sealed: SealedValues,
   report: Report,
 ): Record<string, OptionPlan> {
   const declared = found.definition.options;
@@ -343,7 +345,7 @@ function optionsOf(
     }
     const { transport, base64 } = definition;
     if (value !== undefined && (definition.secret || looksSecret(name))) {
-      sealed[`${agent.name}/${name}`] = JSON.stringify(value);
+      sealed[optionKey(agent.name, name)] = JSON.stringify(value);
       options[name] = { transport, base64, sealed: true };
     } else {
       options[name] = { transport, base64, ...(value !== undefined && { value }) };

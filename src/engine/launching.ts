@@ -1,6 +1,7 @@
 /** One launch of one agent: the intent is written down, the runtime acts, and what came of it is written down. */
 import type { Duty } from '../domain/duties.ts';
 import { launchSpec, type LaunchSpec } from '../domain/launch.ts';
+import { hasSealed } from '../domain/sealed.ts';
 import { reasonOf } from '../domain/reason.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { AgentState } from '../domain/session.ts';
@@ -59,13 +60,12 @@ async function specOf(
   secret: string,
 ): Promise<LaunchSpec> {
   const { state, world } = runner;
-  const isSealed = Object.values(plan.options).some((option) => option.sealed === true);
   const extraEnvironment = world.settings.extraEnvironment?.[plan.runtime.kind];
   return launchSpec({
     labels: { instance: world.instance, session: state.sessionId, ...ref },
     namespace: state.namespace,
     plan,
-    sealed: isSealed ? await world.vault.open(runner.stream) : {},
+    sealed: hasSealed(plan) ? await world.vault.open(runner.stream) : {},
     secret,
     address: runtime.addressOf(world.agentPort()),
     version: plan.id.version,

@@ -3,6 +3,7 @@
  * key at a time; what is no longer owed is given up; what failed is tried again with a growing pause.
  */
 import type { Duty } from '../domain/duties.ts';
+import { hasSealed } from '../domain/sealed.ts';
 import type { AgentState } from '../domain/state.ts';
 import { LaunchFailure, type Handle, type Observer, type Runtime } from '../ports/runtime.ts';
 import { findLaunched } from './kept.ts';
@@ -190,12 +191,8 @@ export class Performer {
   private async forget(): Promise<void> {
     const { runner } = this;
     const { world } = runner;
-    for (const agent of runner.state.agents.values()) {
-      if (Object.values(agent.plan.options).some((option) => option.sealed === true)) {
-        await world.vault.erase(runner.stream);
-        break;
-      }
-    }
+    const agents = [...runner.state.agents.values()];
+    if (agents.some(({ plan }) => hasSealed(plan))) await world.vault.erase(runner.stream);
     await world.output.release(runner.state.sessionId);
   }
 

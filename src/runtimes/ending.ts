@@ -1,4 +1,4 @@
-/** What all runtimes say of an ending in the same way: sentences, and an agent's last words, masked. */
+/** What all runtimes say in the same way: the mask over what agents print, sentences about an ending, last words. */
 import type { Ending } from '../domain/exit.ts';
 
 const MAX_LAST_LINES = 20;
@@ -7,7 +7,7 @@ const MAX_LAST_BYTES = 4 * 1024;
 const MIN_MASKED = 4;
 const MASK = '***';
 
-/** Replaces every secret in a text. Of a secret of several lines each line is one. */
+/** Replaces every secret in a text, also as it stands in JSON or a URL. Of a secret of several lines each line is one. */
 export type Mask = (text: string) => string;
 
 /** The mask for these secrets. Those shorter than four characters stay as they are. */
@@ -15,11 +15,17 @@ export function maskOf(secrets: readonly string[]): Mask {
   const pieces = new Set(
     secrets
       .flatMap((secret) => [secret, ...secret.split(/\r?\n/)])
+      .flatMap((piece) => [piece, JSON.stringify(piece).slice(1, -1), encodedForUrl(piece)])
       .filter((piece) => piece.length >= MIN_MASKED),
   );
   // The longest first, so that a secret which contains another one disappears as a whole.
   const ordered = [...pieces].sort((a, b) => b.length - a.length);
   return (text) => ordered.reduce((masked, piece) => masked.replaceAll(piece, MASK), text);
+}
+
+function encodedForUrl(text: string): string {
+  // A lone half of a surrogate pair has no such form.
+  return encodeURIComponent(Buffer.from(text).toString());
 }
 
 /** The last lines an agent printed: at most 20, and 4 KiB of UTF-8 in all; the newest win. */

@@ -21,7 +21,8 @@ beforeEach(() => {
     ),
     'agents/talker.yaml': definition(
       'talker',
-      executable('echo pid $$; echo url $CORAL_CONNECTION_URL; exec sleep 600'),
+      // What it prints is masked.
+      executable('echo $CORAL_CONNECTION_URL > url; echo pid $$; exec sleep 600'),
     ),
     'agents/leaver.yaml': definition(
       'leaver',
@@ -135,7 +136,7 @@ describe('a server that is killed with agents that run', () => {
   it('is followed by one that goes on: same processes, same secrets, nothing said is lost', async () => {
     const first = await project.serve();
     const pids = await begin('trio', ['ticker', 'talker', 'leaver']);
-    const url = (await printed('talker')).find((line) => line.startsWith('url '))!.slice(4);
+    const url = readFileSync(join(project.folder, 'agents', 'url'), 'utf8').trim();
     const { thread } = await callTool(url, 'coral_create_thread', {
       threadName: 'before',
       participantNames: ['ticker'],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { AgentPlan, RuntimePlan } from '../../src/domain/graph.ts';
 import { launchSpec } from '../../src/domain/launch.ts';
 import type { LaunchInput } from '../../src/domain/launch.ts';
+import { hasSealed, sealVariables, type SealedValues } from '../../src/domain/sealed.ts';
 
 const executable: RuntimePlan = {
   kind: 'executable',
@@ -130,5 +131,33 @@ describe('the environment of a launched agent', () => {
   it('does not start an agent whose secret is missing', () => {
     const sealed = plan({ options: { KEY: { transport: 'env', base64: false, sealed: true } } });
     expect(() => launchSpec(input({ plan: sealed }))).toThrow(/reader\/KEY/);
+  });
+});
+
+describe('fixed variables whose names look secret', () => {
+  const fixed = {
+    ...executable,
+    environment: { DB_PASSWORD: 'open-sesame', USE_TOKEN: 'yes', LEVEL: 'debug' },
+  };
+
+  it('leave the plan for the vault, and come back at the launch, to be masked', () => {
+    const sealed: SealedValues = {};
+    const runtime = sealVariables('reader', fixed, sealed);
+    expect(JSON.stringify(runtime)).not.toMatch(/open-sesame|yes/);
+    expect(hasSealed(plan({ runtime }))).toBe(true);
+    const { environment, secrets } = launchSpec(input({ plan: plan({ runtime }), sealed }));
+    expect(environment).toMatchObject(fixed.environment);
+    // A short word is no secret: hiding every `yes` would hide nothing.
+    expect(secrets).toEqual(['agent-secret', 'open-sesame']);
+  });
+
+  it('stop a launch when they are gone from the vault', () => {
+    const runtime = sealVariables('reader', fixed, {});
+    expect(() => launchSpec(input({ plan: plan({ runtime }) }))).toThrow(/no longer in the vault/);
+  });
+
+  it('cost nothing where there are none', () => {
+    expect(sealVariables('reader', executable, {})).toBe(executable);
+    expect(hasSealed(plan())).toBe(false);
   });
 });

@@ -88,7 +88,7 @@ describe('a function agent', () => {
     });
     const ending = await ears.end;
     expect(ending).toMatchObject({ kind: 'exited', exitCode: 1, lastLines: ['a', 'Error: no ***'] });
-    expect(ears.texts('error')).toEqual(['Error: no key-12345']);
+    expect(ears.texts('error')).toEqual(['Error: no ***']);
   });
 
   it('that throws the abort it was sent has ended in good order', async () => {

@@ -82,6 +82,10 @@ describe('last words', () => {
   it('show no secret, also none that would be cut in two, contains another, or has lines', () => {
     expect(last(['key=abcdef!'], ['abc', 'abcd', 'abcdef'])).toEqual(['key=***!']);
     expect(last(['x'.repeat(4_090) + 'secret-value'], ['secret-value'])![0]).not.toContain('secret');
+    expect(last(['{"pem":"a\\"b\\nc"}', 'http://x/?key=a%22b%0Ac'], ['a"b\nc'])).toEqual([
+      '{"pem":"***"}',
+      'http://x/?key=***',
+    ]);
     expect(last(['-----BEGIN-----', 'c2VjcmV0'], ['-----BEGIN-----\nc2VjcmV0\n'])).toEqual(['***', '***']);
   });
 

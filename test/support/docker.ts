@@ -10,6 +10,10 @@ import { findEndpoint } from '../../src/runtimes/docker/options.ts';
 export const ENDPOINT = findEndpoint(process.env, homedir());
 
 const reason = await reasonAgainst();
+
+/** An engine answers. */
+export const hasDocker = reason === undefined;
+
 if (reason !== undefined) console.error(`\n!!! Docker tests are LEFT OUT: ${reason}\n`); // eslint-disable-line no-console
 
 async function reasonAgainst(): Promise<string | undefined> {

@@ -188,7 +188,7 @@ export function registryAgentView({ definition, source }: RegistryAgent): Regist
       edition,
       runtimes: runtimesView(definition.runtimes),
       options: Object.fromEntries(
-        Object.entries(definition.options).map(([key, option]) => [key, optionView(option)]),
+        Object.entries(definition.options).map(([key, option]) => [key, optionView(key, option)]),
       ),
       ...(llm === undefined
         ? {}
@@ -286,9 +286,9 @@ function maskedAuth(auth: Record<string, unknown>): Record<string, unknown> {
   );
 }
 
-function optionView(option: OptionDefinition): z.output<typeof AgentOption> {
+function optionView(name: string, option: OptionDefinition): z.output<typeof AgentOption> {
   const element = elementType(option.type);
-  const shown = defaultView(option);
+  const shown = defaultView(option, option.secret || looksSecret(name));
   return {
     type: option.type,
     required: option.required,
@@ -302,8 +302,10 @@ function optionView(option: OptionDefinition): z.output<typeof AgentOption> {
 }
 
 /** Masked for secret strings; other secret defaults have no masked form that a typed client could read. */
-function defaultView(option: OptionDefinition): z.output<typeof AgentOption>['default'] {
-  const { default: value, type, secret } = option;
+function defaultView(
+  { default: value, type }: OptionDefinition,
+  secret: boolean,
+): z.output<typeof AgentOption>['default'] {
   if (value === undefined) return undefined;
   const list = typeof value === 'object';
   if (secret) return type === 'string' ? MASK : type === 'list[string]' ? [MASK] : list ? [] : undefined;

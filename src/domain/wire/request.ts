@@ -79,12 +79,21 @@ export const GraphAgentRequest = z.object({
     ),
 });
 
+/**
+ * What the server calls on a client's word. It would not send user name and password along, and would write them
+ * down where the address is shown: so such a URL is refused.
+ */
+const CalledUrl = z.url({ protocol: /^https?$/ }).refine((url) => !/^https?:\/*[^/?#]*@/i.test(url), {
+  error:
+    'Must hold no user name or password: they would not be sent, and the address is shown to others; receivers know this server by its signature.',
+});
+
 /** The older key `schema` (console 0.3) means `inputSchema`. */
 export const CustomTool = z
   .object({
     transport: z.object({
       type: z.literal('http'),
-      url: z.url({ protocol: /^https?$/ }),
+      url: CalledUrl,
       signatureHeader: z.string().default('X-Coral-Signature'),
     }),
     inputSchema: z.record(z.string(), z.unknown()).nullish(),
@@ -119,13 +128,11 @@ export const PersistenceMode = z.discriminatedUnion('mode', [
   z.object({ mode: z.literal('hold_after_exit'), duration: durationMs }),
 ]);
 
-const HookUrl = z.url({ protocol: /^https?$/ });
-
 export const Webhooks = z.object({
-  sessionEnd: z.object({ url: HookUrl }).nullish(),
+  sessionEnd: z.object({ url: CalledUrl }).nullish(),
   events: z
     .object({
-      url: HookUrl,
+      url: CalledUrl,
       types: z
         .array(z.string())
         .nullish()

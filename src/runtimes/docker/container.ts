@@ -80,15 +80,16 @@ export class Container {
     this.concluded = new Promise((resolve) => (this.settleConcluded = resolve));
     this.ended = new Promise((resolve) => (this.settleEnded = resolve));
     this.wanted = new Promise((resolve) => (this.settleWanted = resolve));
-    this.lastLines = new LastLines(maskOf(parts.secrets));
+    const mask = maskOf(parts.secrets);
+    this.lastLines = new LastLines(mask);
     const gate = new OutputGate(parts.output ?? DEFAULT_OUTPUT_LIMITS, parts.now);
     this.output = new ContainerOutput({
       take: (io, bytes) => {
         const text = bytes.toString('utf8');
-        if (io === 'error') this.firstErrorLine ??= text;
+        if (io === 'error') this.firstErrorLine ??= mask(text);
         this.lastLines.add(text);
-        if (gate.passes(bytes.length)) this.watch.line({ io, text, time: parts.now() });
-        else this.watch.dropped(bytes.length + 1);
+        if (!gate.passes(bytes.length)) return this.watch.dropped(bytes.length + 1);
+        this.watch.line({ io, text: mask(text), time: parts.now() });
       },
       dropped: (bytes) => this.watch.dropped(bytes),
       ended: () => this.streamEnded(),

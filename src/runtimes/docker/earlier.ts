@@ -1,5 +1,6 @@
 /** Containers that an earlier life of the server started. */
 import type { Labels } from '../../domain/launch.ts';
+import { secretsIn } from '../../domain/sealed.ts';
 import type { Attachment, Observer } from '../../ports/runtime.ts';
 import { lost } from '../ending.ts';
 import { Watch } from '../watch.ts';
@@ -14,11 +15,16 @@ export interface Earlier {
   readonly labels: Labels;
   /** Bytes. */
   readonly memory: number;
+  /** What its environment holds under names that look secret: all that is known of its secrets by now. */
+  readonly secrets: readonly string[];
 }
 
 interface Facts {
   readonly Id: string;
-  readonly Config?: { readonly Labels?: Record<string, string> | null };
+  readonly Config?: {
+    readonly Labels?: Record<string, string> | null;
+    readonly Env?: readonly string[] | null;
+  };
   readonly HostConfig?: { readonly Memory?: number };
 }
 
@@ -34,7 +40,8 @@ export async function findEarlier(
       const facts = await engine.json<Facts>({ path: `/containers/${encodeURIComponent(id)}/json` });
       const labels = labelsIn(facts.Config?.Labels);
       if (labels?.instance !== instance) return undefined;
-      return { id: facts.Id, labels, memory: facts.HostConfig?.Memory ?? 0 };
+      const secrets = secretsIn(Object.fromEntries((facts.Config?.Env ?? []).map(variable)));
+      return { id: facts.Id, labels, memory: facts.HostConfig?.Memory ?? 0, secrets };
     } catch (error) {
       if (error instanceof EngineRefusal && error.status < 500) return undefined;
       if (strict) throw error;
@@ -42,6 +49,12 @@ export async function findEarlier(
       await new Promise((resolve) => setTimeout(resolve, pause).unref());
     }
   }
+}
+
+/** `NAME=VALUE`. */
+function variable(text: string): [string, string] {
+  const end = text.indexOf('=');
+  return [text.slice(0, end), text.slice(end + 1)];
 }
 
 /** Watches what is still being looked for: lost, when it is not found. */

@@ -9,6 +9,7 @@ import { DEFAULT_POLICY, limitsOf, refusalsOf } from '../../domain/docker-policy
 import type { DockerPolicy } from '../../domain/docker-policy.ts';
 import type { AgentPlan } from '../../domain/graph.ts';
 import type { Labels, LaunchSpec } from '../../domain/launch.ts';
+import { secretsIn } from '../../domain/sealed.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../ports/runtime.ts';
 import { OptionFiles } from '../option-files.ts';
@@ -274,7 +275,7 @@ class Docker implements DockerRuntime {
       watcher: this.watcher,
       id,
       labels,
-      secrets: spec.secrets,
+      secrets: [...spec.secrets, ...secretsIn(this.options.debugEnvironment ?? {})],
       memory: limitsOf(how, this.policy, facts.cpus).memory,
       now: this.options.now,
       ...(this.options.output !== undefined && { output: this.options.output }),
@@ -348,12 +349,12 @@ class Docker implements DockerRuntime {
     const { engine, watcher } = this;
     const earlier = await findEarlier(engine, this.options.instance, handle.id, strict);
     if (earlier === undefined) return undefined;
-    const { id, labels, memory } = earlier;
+    const { id, labels, memory, secrets } = earlier;
     const known = this.containers.get(id);
     if (known) return known;
     const { now } = this.options;
     const release = (): Promise<void> => this.files.remove(labels);
-    const container = new Container({ engine, watcher, id, labels, secrets: [], memory, now, release });
+    const container = new Container({ engine, watcher, id, labels, secrets, memory, now, release });
     container.resumeFrom(now());
     this.keep(container);
     await container.begin();

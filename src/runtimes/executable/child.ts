@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import type { Ending } from '../../domain/exit.ts';
 import type { LaunchSpec } from '../../domain/launch.ts';
 import type { Attachment, Line, Observer, StopReceipt } from '../../ports/runtime.ts';
-import { endedBySignal, endingOf, exitedWith, LastLines, maskOf } from '../ending.ts';
+import { endedBySignal, endingOf, exitedWith, LastLines, maskOf, type Mask } from '../ending.ts';
 import { Watch } from '../watch.ts';
 import { GroupEnd } from './group-end.ts';
 import type { Target } from './group-end.ts';
@@ -46,6 +46,7 @@ export class Child {
   readonly concluded: Promise<boolean>;
   readonly target: Target;
   private readonly watch = new Watch();
+  private readonly mask: Mask;
   private readonly lastLines: LastLines;
   private readonly pumps: readonly Pump[];
   private readonly attached: Promise<void>;
@@ -59,7 +60,8 @@ export class Child {
     identity: { readonly pid: number; readonly start: string; readonly mark: string },
     private readonly context: ChildContext,
   ) {
-    this.lastLines = new LastLines(maskOf(spec.secrets));
+    this.mask = maskOf(spec.secrets);
+    this.lastLines = new LastLines(this.mask);
     const gate = new OutputGate(context.output, context.now);
     this.pumps = [this.pump(process.stdout, 'out', gate), this.pump(process.stderr, 'error', gate)];
     this.attached = new Promise((resolve) => (this.announceAttached = resolve));
@@ -138,8 +140,8 @@ export class Child {
     const take = (bytes: Buffer): void => {
       const text = bytes.toString('utf8');
       this.lastLines.add(text);
-      if (gate.passes(bytes.length)) this.watch.line({ io, text, time: this.context.now() });
-      else dropped(bytes.length + 1);
+      if (!gate.passes(bytes.length)) return dropped(bytes.length + 1);
+      this.watch.line({ io, text: this.mask(text), time: this.context.now() });
     };
     return new Pump(stream, take, dropped, () => gate.isShut);
   }

@@ -7,6 +7,7 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Ending } from '../../domain/exit.ts';
 import type { Labels, LaunchSpec } from '../../domain/launch.ts';
+import { secretsIn } from '../../domain/sealed.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../ports/runtime.ts';
 import { lost } from '../ending.ts';
@@ -120,7 +121,8 @@ class DirectRuntime implements ExecutableRuntime {
       const boot = await this.table.boot();
       await this.turnToStart();
       if (signal.aborted) throw new LaunchFailure('The launch was given up before the program was started.');
-      const { child, handle } = await this.start(spec, program, environment, boot);
+      const secrets = [...spec.secrets, ...secretsIn(environment, files)];
+      const { child, handle } = await this.start({ ...spec, secrets }, program, environment, boot);
       if (signal.aborted) {
         await child.stop(0);
         child.abandon();

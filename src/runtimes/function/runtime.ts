@@ -8,7 +8,7 @@ import type { Ending } from '../../domain/exit.ts';
 import type { Labels, LaunchSpec } from '../../domain/launch.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Line, Observer, Runtime, StopReceipt } from '../../ports/runtime.ts';
-import { endingOf, exitedWith, LastLines, lost, maskOf } from '../ending.ts';
+import { endingOf, exitedWith, LastLines, lost, maskOf, type Mask } from '../ending.ts';
 import { markOf } from '../mark.ts';
 import { OptionFiles } from '../option-files.ts';
 import { Unclaimed, Watch } from '../watch.ts';
@@ -115,6 +115,7 @@ class Call {
   readonly labels: Labels;
   private readonly watch = new Watch();
   private readonly abort = new AbortController();
+  private readonly mask: Mask;
   private readonly lastLines: LastLines;
   private announceOver: (told: boolean) => void = () => undefined;
   /** Lines from before anybody attached; nothing afterwards. */
@@ -128,7 +129,8 @@ class Call {
     private readonly now: () => number,
   ) {
     this.labels = spec.labels;
-    this.lastLines = new LastLines(maskOf(spec.secrets));
+    this.mask = maskOf(spec.secrets);
+    this.lastLines = new LastLines(this.mask);
     this.over = new Promise((resolve) => (this.announceOver = resolve));
   }
 
@@ -209,8 +211,9 @@ class Call {
   private print(text: string, io: Line['io'], sensitive: boolean): void {
     if (this.ending) return;
     for (const one of text.replace(/\n$/, '').split('\n')) {
-      const line: Line = { io, text: one, time: this.now(), ...(sensitive && { sensitive: true }) };
-      // Sensitive lines are for those who ask for them; last words are shown to everybody.
+      // Sensitive lines are for those who ask for them, as they are; the rest is shown to everybody.
+      const shown = sensitive ? one : this.mask(one);
+      const line: Line = { io, text: shown, time: this.now(), ...(sensitive && { sensitive: true }) };
       if (!sensitive) this.lastLines.add(one);
       if (!this.early) this.watch.line(line);
       else if (this.early.length < MAX_EARLY) this.early.push(line);

@@ -8,7 +8,7 @@ import type { Labels, LaunchSpec } from '../../domain/launch.ts';
 import type { Host } from '../../ports/host.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../ports/runtime.ts';
-import { endedBySignal, endingOf, exitedWith, LastLines, lost, maskOf } from '../ending.ts';
+import { endedBySignal, endingOf, exitedWith, LastLines, lost, maskOf, type Mask } from '../ending.ts';
 import { markOf } from '../mark.ts';
 import { Unclaimed, Watch } from '../watch.ts';
 
@@ -44,7 +44,7 @@ class ScriptedRuntime implements Runtime {
     if (how.failToStart !== undefined) throw new LaunchFailure(how.failToStart);
     this.launches += 1;
     const id = `${markOf(labels)}#${this.launches}`;
-    const actor = new Actor(this.host, labels, how, spec.secrets, (told) => {
+    const actor = new Actor(this.host, labels, how, maskOf(spec.secrets), (told) => {
       this.actors.delete(id);
       if (!told) this.unclaimed.keep(id, actor);
     });
@@ -114,7 +114,7 @@ class Actor {
     private readonly host: Pick<Host, 'now' | 'at'>,
     readonly labels: Labels,
     private readonly script: Script,
-    private readonly secrets: readonly string[],
+    private readonly mask: Mask,
     private readonly gone: (told: boolean) => void,
   ) {
     const { runFor, vanishAfter } = script;
@@ -181,7 +181,7 @@ class Actor {
     const time = this.host.now();
     const until = Math.min(this.lines, this.printed! + TURN);
     for (; this.printed! < until; this.printed! += 1) {
-      this.watch.line({ io: 'out', text: this.lineAt(this.printed!), time });
+      this.watch.line({ io: 'out', text: this.mask(this.lineAt(this.printed!)), time });
     }
     if (this.printed! < this.lines) setImmediate(() => this.print());
     else this.tellWhenPrinted();
@@ -189,7 +189,7 @@ class Actor {
 
   private tellWhenPrinted(): void {
     if (!this.ending || this.printed === undefined || this.printed < this.lines) return;
-    const lastLines = new LastLines(maskOf(this.secrets));
+    const lastLines = new LastLines(this.mask);
     for (let i = Math.max(0, this.lines - 20); i < this.lines; i += 1) lastLines.add(this.lineAt(i));
     this.watch.end(endingOf(this.ending, lastLines.read()));
   }
