@@ -11,6 +11,7 @@ import type { RuntimeKind } from './domain/definition.ts';
 import type { Coral } from './engine/coral.ts';
 import { createCoral } from './engine/create-coral.ts';
 import { LogHub } from './engine/log-hub.ts';
+import { roomForLogs } from './disk-room.ts';
 import { createHost } from './host.ts';
 import { agentDoors } from './http/agent-doors.ts';
 import { hostGuard, isLoopback } from './http/host-guard.ts';
@@ -122,6 +123,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       ? openFileOutput({
           folder: join(state.path, 'output'),
           maxBytesPerAgent: config.logging.maxAgentOutput,
+          hasRoom: roomForLogs(state.path),
           onError: (error) => log.error('The output of agents cannot be written.', { error }),
         })
       : openMemoryOutput({ maxBytesPerAgent: config.logging.maxAgentOutput });
@@ -228,7 +230,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         failedLogins: config.limits.failedLogins,
       },
       authKeys: {
-        check: (given) => [...keys, secrets.localKey].some((known) => sameText(known, given)) || isAdded(added, given, log),
+        check: (given) =>
+          [...keys, secrets.localKey].some((known) => sameText(known, given)) || isAdded(added, given, log),
       },
       cookieSecret: secrets.cookieSecret,
       environment,

@@ -19,6 +19,8 @@ export interface FileOutputOptions {
   readonly maxWaitingBytes?: number;
   /** Pause between a line and its being written, ms. Default 100. */
   readonly flushAfter?: number;
+  /** Asked before lines are written: false drops and counts them. Default: there is always room. */
+  readonly hasRoom?: () => boolean;
   /** Hears once of each spell in which output cannot be written. */
   readonly onError?: (error: unknown) => void;
 }
@@ -138,6 +140,7 @@ class FileOutput implements OutputStore {
         free: (bytes) => {
           this.waiting -= bytes;
         },
+        hasRoom: () => this.options.hasRoom?.() ?? true,
         announce: (line) => this.followers.tell(session, line),
         wrote: () => {
           this.isFailing = false;

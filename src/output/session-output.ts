@@ -16,6 +16,8 @@ export interface SessionOutputContext {
   /** Whether the store has room for this many more bytes in memory; takes it when it has. */
   reserve(bytes: number): boolean;
   free(bytes: number): void;
+  /** Whether the disk has room for lines. */
+  hasRoom(): boolean;
   /** Tells followers of a new line. */
   announce(line: OutputLine): void;
   /** Lines could be written, or could not. */
@@ -194,6 +196,10 @@ export class SessionOutput {
       const bytes = this.waitingBytes;
       this.unwritten = new Map();
       try {
+        if (!this.context.hasRoom())
+          throw new Error(
+            'What is left of the disk is kept for the journal: free some space there and it goes on by itself.',
+          );
         await mkdir(this.folder, { recursive: true, mode: 0o700 });
         for (const [agent, lines] of batch) {
           let file = this.files.get(agent);

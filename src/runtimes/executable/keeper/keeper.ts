@@ -27,6 +27,8 @@ export interface KeeperOptions {
   readonly folder: string;
   readonly runtime: ExecutableRuntime;
   readonly limits?: SpoolLimits;
+  /** Whether the disk has room for what agents print. Default: always. */
+  readonly hasRoom?: () => boolean;
   /** Something was printed by the agent with this key. */
   readonly grown: (key: string) => void;
   readonly ended: (key: string, ending: Ending) => void;
@@ -126,7 +128,7 @@ export class Keeper {
     } catch {
       // A full disk: it runs all the same, and is found by its mark.
     }
-    const spool = new SpoolWriter(folder, this.options.limits);
+    const spool = new SpoolWriter(folder, this.options.limits, this.options.hasRoom);
     const kept: Kept = { handle, spool };
     this.agents.set(key, kept);
     let due = false;

@@ -26,6 +26,8 @@ export interface KeeperProcess {
   readonly identity: { readonly pid: number; readonly startTime: string };
   /** Wall-clock ms. */
   readonly now: () => number;
+  /** Whether the disk of its folder has room for what agents print. */
+  readonly hasRoom: () => boolean;
 }
 
 /** Starts a keeper; resolves once servers can come. `end` is called when its life is over. Rejects when it cannot listen. */
@@ -43,6 +45,7 @@ export async function startKeeper(
   const keeper = new Keeper({
     folder,
     runtime,
+    hasRoom: own.hasRoom,
     grown: (key) => desk.grown(key),
     ended: (key, ending) => {
       desk.ended(key, ending);

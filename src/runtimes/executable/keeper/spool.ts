@@ -71,6 +71,8 @@ export class SpoolWriter {
   constructor(
     readonly folder: string,
     private readonly limits: SpoolLimits = DEFAULT_SPOOL_LIMITS,
+    /** Whether the disk has room for what agents print. */
+    private readonly hasRoom: () => boolean = () => true,
   ) {
     let size = 0;
     try {
@@ -101,15 +103,13 @@ export class SpoolWriter {
   }
 
   flush(): void {
-    if (this.lost > 0) {
-      this.add(`d${this.lost}\n`);
-      this.lost = 0;
-    }
-    if (this.pending.length === 0) return;
-    const bytes = Buffer.from(this.pending.join(''), 'utf8');
+    const { lost } = this;
+    const lines = this.pending.join('');
+    if (lost === 0 && lines === '') return;
     this.pending = [];
     this.pendingBytes = 0;
-    this.write(bytes);
+    const isWritten = this.write(Buffer.from(lost > 0 ? `d${lost}\n${lines}` : lines, 'utf8'));
+    this.lost = isWritten ? 0 : lost + Buffer.byteLength(lines);
     if (this.size >= this.limits.segment) this.roll();
   }
 
@@ -124,18 +124,20 @@ export class SpoolWriter {
     this.pendingBytes += record.length;
   }
 
-  private write(bytes: Buffer): void {
+  private write(bytes: Buffer): boolean {
+    if (bytes.length > 0 && !this.hasRoom()) return false;
     try {
       this.file ??= openSync(join(this.folder, segmentName(this.start)), 'a', 0o600);
       for (let done = 0; done < bytes.length;) done += writeSync(this.file, bytes, done);
       this.size += bytes.length;
+      return true;
     } catch {
-      this.lost += bytes.length;
       try {
         if (this.file !== undefined) ftruncateSync(this.file, this.size);
       } catch {
         // The reader takes whole lines only; the next write that succeeds ends the torn one.
       }
+      return false;
     }
   }
 
