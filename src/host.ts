@@ -3,7 +3,7 @@
  * host is made; from then on time is that anchor plus the monotonic clock, so a jump of the machine's clock moves
  * nothing while the process lives.
  */
-import { randomBytes, randomFillSync } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { V7Generator } from 'uuidv7';
 import type { Host } from './ports/host.ts';
 
@@ -23,16 +23,32 @@ function bufferedRandom(): () => number {
   };
 }
 
+/** Random bytes from the system's generator, which is asked for those of many secrets at once. */
+function bufferedSecrets(bytes: number): () => string {
+  const buffer = Buffer.alloc(bytes * 64);
+  let next = buffer.length;
+  return () => {
+    if (next === buffer.length) {
+      randomFillSync(buffer);
+      next = 0;
+    }
+    const secret = buffer.toString('base64url', next, (next += bytes));
+    buffer.fill(0, next - bytes, next);
+    return secret;
+  };
+}
+
 /** A host on the real clock. Its alarms keep the process alive until they fire or are cancelled. */
 export function createHost(): Host {
   const anchor = Date.now() - performance.now();
   const ids = new V7Generator({ nextUint32: bufferedRandom() });
+  const secret = bufferedSecrets(24);
   const now = (): number => Math.floor(anchor + performance.now());
 
   return {
     now,
     uuid: () => ids.generateOrResetCore(now(), 10_000).toString(),
-    secret: () => randomBytes(24).toString('base64url'),
+    secret,
     random: () => Math.random(),
     at(time, wake) {
       let timer: NodeJS.Timeout;

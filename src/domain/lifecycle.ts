@@ -112,7 +112,7 @@ export function look(state: SessionState, now: number): Decision {
     case 'closed':
       return NOTHING;
     case 'running': {
-      if (allGone(state)) return [ended(state, 'agents_exited', now)];
+      if (allGone(state)) return ended(state, 'agents_exited', now);
       const { ttl } = phase.settings;
       if (ttl != null && phase.executedAt + ttl <= now) return stopping(state, { cause: 'ttl' }, now);
       return [...state.agents.values()]
@@ -123,7 +123,7 @@ export function look(state: SessionState, now: number): Decision {
         .flatMap((agent) => stopOf(agent, 'connect_timeout', now));
     }
     case 'stopping':
-      return allGone(state) ? [ended(state, phase.cause, now)] : NOTHING;
+      return allGone(state) ? ended(state, phase.cause, now) : NOTHING;
     case 'ended':
       return phase.heldUntil === undefined || phase.heldUntil <= now ? [{ type: 'session_closed' }] : NOTHING;
   }
@@ -142,11 +142,13 @@ export function connectDeadline(agent: AgentState): number | undefined {
   return agent.phase.startedAt + connect;
 }
 
-function ended(state: SessionState, cause: SessionEndCause, now: number): SessionEvent {
+/** The end of a session; one that is not held is closed with it. */
+function ended(state: SessionState, cause: SessionEndCause, now: number): SessionEvent[] {
   if (state.phase.type !== 'running' && state.phase.type !== 'stopping')
     throw new Error('only a live session ends');
   const until = heldUntil(state.phase.settings.persistenceMode, state.createdAt, now);
-  return { type: 'session_ended', cause, ...(until !== undefined && { heldUntil: until }) };
+  if (until === undefined) return [{ type: 'session_ended', cause }, { type: 'session_closed' }];
+  return [{ type: 'session_ended', cause, heldUntil: until }];
 }
 
 /**

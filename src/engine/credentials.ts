@@ -2,12 +2,12 @@
  * Whose secret is it? Only digests are kept of secrets nobody has shown yet; whether one still counts is read off the
  * session's state, so that revoking is nothing but the fact that ended the attempt.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Participant } from './participant.ts';
 
 /** Hex SHA-256 of a secret: what events and this table hold. */
 export function digestOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret);
 }
 
 interface Entry {

@@ -47,8 +47,9 @@ export class Performer {
   /** Begins what is owed and not being done; gives up what is being done and no longer owed. */
   perform(duties: readonly Duty[]): void {
     if (this.detached) return;
+    const keys = new Set(duties.map(({ key }) => key));
     for (const [key, task] of this.tasks) {
-      if (task.giveUp !== undefined && !duties.some((duty) => duty.key === key)) {
+      if (task.giveUp !== undefined && !keys.has(key)) {
         const giveUp = task.giveUp;
         task.giveUp = undefined;
         giveUp();

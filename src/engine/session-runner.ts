@@ -1,14 +1,15 @@
 /**
  * Runs one session. Five invariants hold here and are cited by number:
  *
- * - R1 A fact goes decide → journal → state. One command at a time; the state in memory is never ahead of the
- *   journal; nothing is acknowledged before it is durable.
+ * - R1 A fact goes decide → journal → state. One command at a time, or several that have nothing to do with each other
+ *   (`concerns.ts`); the state in memory is never ahead of the journal; nothing is acknowledged before it is durable.
  * - R2 The world is told and touched only from the drain that follows a commit, in event order.
  * - R3 A duty is owed by the state, never by an event: first run, retry and recovery are one path.
  * - R4 Every report from the world carries its attempt; a report for an attempt that is over means nothing.
  * - R5 Waking up is looking: boot, alarm and retry do the same thing. An alarm only names the future.
  */
 import type { Command } from '../domain/command.ts';
+import { concerns } from '../domain/concerns.ts';
 import { decide } from '../domain/decide.ts';
 import { owed } from '../domain/duties.ts';
 import { sessionStream, type SessionEvent } from '../domain/event.ts';
@@ -25,6 +26,11 @@ interface Queued {
   readonly command: Command;
   resolve(records: readonly JournalRecord[]): void;
   reject(error: unknown): void;
+}
+
+/** A command and what it comes to, still to be written down. */
+interface Decided extends Queued {
+  readonly events: readonly SessionEvent[];
 }
 
 /** How long to wait before something that failed is tried again, ms. */
@@ -94,7 +100,10 @@ export class SessionRunner {
   submit(command: Command): Promise<readonly JournalRecord[]> {
     return new Promise((resolve, reject) => {
       this.queue.push({ command, resolve, reject });
-      if (!this.busy) void this.pump();
+      if (this.busy) return;
+      this.busy = true;
+      // Once this turn's commands are all there: what is done for several agents at once is asked for at once.
+      queueMicrotask(() => void this.pump());
     });
   }
 
@@ -188,36 +197,51 @@ export class SessionRunner {
   }
 
   private async pump(): Promise<void> {
-    this.busy = true;
-    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+    while (this.queue.length > 0) {
       const now = this.world.host.now();
-      const decision = decide(this.current, next.command, now, this.world.settings.limits);
-      if (decision instanceof Refusal) {
-        next.reject(decision);
-        continue;
-      }
-      if (decision.length === 0) {
-        next.resolve(NONE);
-        continue;
-      }
-      let records: readonly JournalRecord[];
-      try {
-        records = await this.world.journal.append({
-          stream: this.stream,
-          expectedSeq: this.current.seq,
-          time: now,
-          events: decision,
-          ...(decision[decision.length - 1]?.type === 'session_closed' && { closes: true }),
-        });
-      } catch (error) {
-        next.reject(error);
-        continue;
-      }
-      for (const record of records) this.current = evolve(this.current, record);
-      next.resolve(records);
-      this.drain(records);
+      const decided = this.decideNext(now);
+      if (decided.length > 0) await this.writeDown(decided, now);
     }
     this.busy = false;
+  }
+
+  /** Decides what is next in the queue, and what follows as long as it has nothing to do with what was decided before. */
+  private decideNext(now: number): readonly Decided[] {
+    const decided: Decided[] = [];
+    const concerned = new Set<string>();
+    for (let next = this.queue[0]; next !== undefined; next = this.queue[0]) {
+      const about = concerns(next.command);
+      if (decided.length > 0 && (about === undefined || about.some((it) => concerned.has(it)))) break;
+      this.queue.shift();
+      const events = decide(this.current, next.command, now, this.world.settings.limits);
+      if (events instanceof Refusal) next.reject(events);
+      else if (events.length === 0) next.resolve(NONE);
+      else decided.push({ ...next, events });
+      if (decided.length > 0 && about === undefined) break;
+      for (const it of about ?? []) concerned.add(it);
+    }
+    return decided;
+  }
+
+  private async writeDown(decided: readonly Decided[], now: number): Promise<void> {
+    const events = decided.flatMap((one) => one.events);
+    let records: readonly JournalRecord[];
+    try {
+      records = await this.world.journal.append({
+        stream: this.stream,
+        expectedSeq: this.current.seq,
+        time: now,
+        events,
+        closes: events[events.length - 1]?.type === 'session_closed',
+      });
+    } catch (error) {
+      for (const one of decided) one.reject(error);
+      return;
+    }
+    for (const record of records) this.current = evolve(this.current, record);
+    let from = 0;
+    for (const one of decided) one.resolve(records.slice(from, (from += one.events.length)));
+    this.drain(records);
   }
 
   /** R2: the only place from which anybody hears of a fact. */

@@ -208,11 +208,11 @@ describe('looking at the clock', () => {
       .when({ type: 'look' }, at(2) + 5000)
       .then({ type: 'session_stopping', cause: 'ttl' }, { type: 'agent_stopping', cause: 'ttl' });
   });
-  it('ends a session whose agents are all gone, and says until when it is held', () => {
+  it('ends a session whose agents are all gone: closes it, or says until when it is held', () => {
     const gone = [launching('a'), started('a'), exited('a', 1, at(5))] as const;
     given(opened(plan('a')), run(), ...gone)
       .when({ type: 'look' })
-      .then({ type: 'session_ended', cause: 'agents_exited' });
+      .then({ type: 'session_ended', cause: 'agents_exited' }, { type: 'session_closed' });
     given(opened(plan('a')), run({ persistenceMode: { mode: 'hold_after_exit', duration: 70 } }), ...gone)
       .when({ type: 'look' }, at(6))
       .then({ type: 'session_ended', heldUntil: at(6) + 70 });

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { isRefusal } from '../../src/domain/refusal.ts';
 import { sessionExtended } from '../../src/domain/view.ts';
+import { openMemoryJournal } from '../../src/journal/memory.ts';
 import type { Runtime } from '../../src/ports/runtime.ts';
 import { scriptedRuntime } from '../../src/runtimes/scripted/runtime.ts';
 import { engineWorld, HandHost, sessionRequest } from '../support/engine-world.ts';
@@ -39,6 +40,29 @@ describe('a session of agents that end by themselves', () => {
     expect(world.coral.sessions()).toEqual([]);
     expect(world.coral.namespaces()).toEqual([]);
     expect(world.host.pending).toBe(0);
+  });
+
+  it('writes down together what concerns several agents at once', async () => {
+    const journal = openMemoryJournal();
+    const together: string[][] = [];
+    const append = journal.append.bind(journal);
+    journal.append = (given) => {
+      together.push(given.events.map(({ type }) => type));
+      return append(given);
+    };
+    const world = await engineWorld({ journal, scripts: { quick: { runFor: 10 } } });
+    await world.open(['quick:ann', 'quick:bob', 'quick:cem']);
+    await world.settled();
+    await world.advance(10);
+    const thrice = (type: string): string[] => [type, type, type];
+    expect(together.slice(1)).toEqual([
+      ['session_opened', 'session_executed'],
+      thrice('agent_launching'),
+      thrice('agent_started'),
+      thrice('agent_exited'),
+      ['session_ended', 'session_closed'],
+      ['namespace_closed'],
+    ]);
   });
 
   it('tells how each one ended', async () => {
