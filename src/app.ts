@@ -18,6 +18,7 @@ import { hostGuard, isLoopback } from './http/host-guard.ts';
 import { choosePort, listen } from './http/listen.ts';
 import { Metrics } from './http/metrics.ts';
 import { createHttpServer, joinOutput } from './http/server.ts';
+import { journalCopies } from './journal-copies.ts';
 import { openMemoryJournal } from './journal/memory.ts';
 import { openSqliteJournal } from './journal/sqlite.ts';
 import { openMemoryVault } from './journal/vault-memory.ts';
@@ -105,15 +106,14 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 
     const stored = config.journal.kind === 'sqlite';
     const metrics = new Metrics({ process: true });
-    const journal = metrics.watch(
-      stored
-        ? openSqliteJournal({
-            file: join(state.path, 'journal.db'),
-            sync: config.journal.sync,
-            now: () => host.now(),
-          })
-        : openMemoryJournal({ now: () => host.now() }),
-    );
+    const sqlite = stored
+      ? openSqliteJournal({
+          file: join(state.path, 'journal.db'),
+          sync: config.journal.sync,
+          now: () => host.now(),
+        })
+      : undefined;
+    const journal = metrics.watch(sqlite ?? openMemoryJournal({ now: () => host.now() }));
     acquired('the journal', () => journal.close());
     const vault = stored
       ? openSqliteVault({ file: join(state.path, 'vault.db'), keyFile: join(state.path, 'vault.key') })
@@ -240,6 +240,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       log,
       logs,
       metrics,
+      ...(sqlite !== undefined && {
+        backup: journalCopies(join(state.path, 'copies'), sqlite, () => host.uuid()),
+      }),
     });
     acquired('the HTTP server', () => http.close());
     const at = await listen(http, { ...config.network, bindPort: port });

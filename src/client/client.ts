@@ -57,6 +57,17 @@ export class CoralClient {
     return { ready: response.ok, problems };
   }
 
+  /** A copy of the server's journal as it is now, an SQLite file: its size in bytes, and the bytes as they come. */
+  async backup(
+    options: Cancellable = {},
+  ): Promise<{ readonly bytes: number; readonly body: AsyncIterable<Uint8Array> }> {
+    const response = await this.#http.request('GET', '/api/v1/backup', options);
+    return {
+      bytes: Number(response.headers.get('content-length')),
+      body: response.body as unknown as AsyncIterable<Uint8Array>,
+    };
+  }
+
   /**
    * The events of a session, live or over, until it is closed: without gap or repeat, whatever happens to the
    * connection. `after`: behind this seq (default 0: from the beginning), or `now`: only what comes next (a break

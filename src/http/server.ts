@@ -14,6 +14,7 @@ import { archiveRoutes } from './archive-routes.ts';
 import { createAuth, type AuthKeys } from './auth.ts';
 import { authRoutes } from './auth-routes.ts';
 import { parseJson, parseSessionJson } from './body.ts';
+import { backupRoutes, type JournalCopy } from './backup-routes.ts';
 import { checks } from './checks.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 import { documentRoutes } from './document-routes.ts';
@@ -74,6 +75,8 @@ export interface HttpServerOptions {
   readonly sockets?: Partial<SocketOptions>;
   /** What the logs socket reads. Default: what agents print. */
   readonly logs?: LogHub;
+  /** Makes a copy of the journal; absent: there is no file to copy. */
+  readonly backup?: () => Promise<JournalCopy>;
   /** What /metrics reads. Default: what can be counted when it is asked for. */
   readonly metrics?: Metrics;
 }
@@ -86,6 +89,7 @@ export interface Door {
   readonly streams: OpenStreams;
   readonly log: Log;
   readonly sse: SseOptions;
+  readonly backup?: HttpServerOptions['backup'];
 }
 
 declare module 'fastify' {
@@ -171,6 +175,7 @@ export function createHttpServer(options: HttpServerOptions): App {
     streams: new OpenStreams(),
     log,
     sse: { ...SSE_DEFAULTS, ...options.sse },
+    ...(options.backup !== undefined && { backup: options.backup }),
   };
   const metrics = options.metrics ?? new Metrics();
   metrics.report(coral, () => ({ sockets: sockets.size, streams: door.streams.size }));
@@ -203,6 +208,7 @@ export function createHttpServer(options: HttpServerOptions): App {
     teamRoutes(typed, door);
     archiveRoutes(typed, door);
     metricsRoutes(typed, metrics, isLoopback(config.bindAddress));
+    backupRoutes(typed, door);
     documentRoutes(typed, door, known);
   });
   return app;
