@@ -1,10 +1,7 @@
-/**
- * The one place where time, ids and randomness come from (`ports/host.ts`). The wall clock is read once, when the
- * host is made; from then on time is that anchor plus the monotonic clock, so a jump of the machine's clock moves
- * nothing while the process lives.
- */
+/** The one place where time, ids and randomness come from (`ports/host.ts`). */
 import { randomFillSync } from 'node:crypto';
 import { V7Generator } from 'uuidv7';
+import { anchoredClock } from './clock.ts';
 import type { Host } from './ports/host.ts';
 
 /** The longest delay `setTimeout` takes, ms; above it Node fires at once. */
@@ -40,10 +37,9 @@ function bufferedSecrets(bytes: number): () => string {
 
 /** A host on the real clock. Its alarms keep the process alive until they fire or are cancelled. */
 export function createHost(): Host {
-  const anchor = Date.now() - performance.now();
+  const now = anchoredClock();
   const ids = new V7Generator({ nextUint32: bufferedRandom() });
   const secret = bufferedSecrets(24);
-  const now = (): number => Math.floor(anchor + performance.now());
 
   return {
     now,

@@ -3,6 +3,7 @@
  * (src/runtimes/executable/keeper/link.ts), never by people. Loads next to nothing, so that it is there at once and
  * stays small.
  */
+import { anchoredClock } from './clock.ts';
 import { roomForLogs } from './disk-room.ts';
 import { ownIdentity } from './process-identity.ts';
 import { startKeeper } from './runtimes/executable/keeper/life.ts';
@@ -15,7 +16,7 @@ process.on('SIGHUP', () => undefined);
 process.stdout.on('error', () => undefined);
 
 const given = JSON.parse(process.argv[2] ?? '{}') as KeeperArguments;
-const own = { identity: ownIdentity(), now: Date.now, hasRoom: roomForLogs(given.folder) };
+const own = { identity: ownIdentity(), now: anchoredClock(), hasRoom: roomForLogs(given.folder) };
 const keeper = await startKeeper(given, own, () => {
   // What was said last is still on its way.
   setImmediate(() => setImmediate(() => process.exit(0)));
