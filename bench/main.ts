@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { meets, type Bench, type Row } from './harness.ts';
+import { flood } from './flood.ts';
 import { idleSessions } from './idle-sessions.ts';
 import { journal } from './journal-rows.ts';
 import { sessions } from './sessions.ts';
@@ -13,7 +14,7 @@ import { sockets } from './sockets.ts';
 import { toolCalls } from './tool-calls.ts';
 import { wakes } from './wakes.ts';
 
-const BENCHES: readonly Bench[] = [toolCalls, wakes, sessions, sockets, journal, idleSessions];
+const BENCHES: readonly Bench[] = [toolCalls, wakes, sessions, sockets, journal, idleSessions, flood];
 
 const HEAD = ['', 'median', '', 'low–high', 'p99', 'bare', 'ratio', 'bar', ''] as const;
 

@@ -93,7 +93,7 @@ const logging = z.object({
   /** The server's own log: for people or for machines. */
   consoleFormat: choice('text', 'json').default('text'),
   /** Bytes kept of one agent's output; the oldest go first. */
-  maxAgentOutput: size().default(8 * MiB),
+  maxAgentOutput: size().default(32 * MiB),
 });
 
 const provider = z.object({

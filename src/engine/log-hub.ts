@@ -9,6 +9,8 @@ import { isoTime } from '../domain/view.ts';
 import type { LogEvent, LogTag } from '../domain/wire/event.ts';
 import type { Log } from '../ports/log.ts';
 import type { OutputLine, OutputStore } from '../ports/output.ts';
+import { LogRing } from './log-ring.ts';
+import type { KeptLine } from './log-ring.ts';
 
 /** Which lines somebody wants. Absent: all. */
 export interface LogQuery {
@@ -33,37 +35,32 @@ export interface LogHubOptions {
   now(): number;
 }
 
-interface Entry {
+/** What lines of one origin have in common. */
+interface Source {
   readonly namespace?: string | undefined;
   readonly session?: string | undefined;
   readonly agent?: string | undefined;
   readonly sensitive: boolean;
-  readonly bytes: number;
-  event(): LogEvent;
+  readonly type: LogEvent['type'];
+  readonly tags: readonly LogTag[];
 }
 
 type Level = 'debug' | 'info' | 'warning' | 'error';
 
-/** What a kept line costs besides its text, bytes. */
-const COST_OF_A_LINE = 256;
+/** Origins remembered; beyond it they are made anew. */
+const MOST_SOURCES = 10_000;
 
 /** Keeps lines and hands them out. */
 export class LogHub {
-  private entries: (Entry | undefined)[] = [];
-  /** Number of the oldest kept line; numbers count from 0 over the life of the process. */
-  private first = 0;
-  /** Place of that line in `entries`. */
-  private head = 0;
-  private bytes = 0;
+  private readonly ring: LogRing<Source>;
+  private readonly sources = new Map<string, Source>();
   private readonly followers = new Set<() => void>();
-  private readonly size: number;
-  private readonly mostBytes: number;
   private readonly maxReplay: number;
 
   constructor(private readonly options: LogHubOptions) {
-    this.size = Math.max(1, options.size ?? 32_768);
-    this.mostBytes = options.bytes ?? 16 * 1024 * 1024;
-    this.maxReplay = Math.min(options.maxReplay ?? 2_048, options.size ?? 32_768);
+    const size = options.size ?? 32_768;
+    this.ring = new LogRing(Math.max(1, size), options.bytes ?? 16 * 1024 * 1024);
+    this.maxReplay = Math.min(options.maxReplay ?? 2_048, size);
   }
 
   /** A log that writes to `next` and keeps what it writes. `namespace`, `session` and `agent` among the fields become tags. */
@@ -92,7 +89,7 @@ export class LogHub {
         if (known.size > 10_000) known.clear();
         known.set(session, namespace);
       }
-      this.add(printed({ namespace, sessionId: session }, line));
+      this.add(this.sourceOf({ namespace, sessionId: session }, line), line.time, line.text);
     });
   }
 
@@ -111,22 +108,28 @@ export class LogHub {
       tell();
     };
     signal.addEventListener('abort', leave, { once: true });
-    let cursor = this.next;
+    let cursor = this.ring.next;
     const lines = async function* (this: LogHub): AsyncGenerator<LogEvent, void> {
       try {
-        for (const entry of replay) yield entry.event();
+        let missed = 0;
+        for (const number of replay) {
+          const line = this.ring.at(number);
+          if (line !== undefined) yield eventOf(line);
+          else missed += 1; // since it was looked for
+        }
+        if (missed > 0) yield this.tooFast(missed);
         while (!signal.aborted) {
           news = false;
-          if (cursor < this.first) {
-            yield this.tooFast(this.first - cursor);
-            cursor = this.first;
+          if (cursor < this.ring.first) {
+            yield this.tooFast(this.ring.first - cursor);
+            cursor = this.ring.first;
           }
-          while (cursor < this.next && cursor >= this.first && !signal.aborted) {
-            const entry = this.at(cursor);
+          while (cursor < this.ring.next && cursor >= this.ring.first && !signal.aborted) {
+            const line = matches(this.ring.sourceOf(cursor), query) ? this.ring.at(cursor) : undefined;
             cursor += 1;
-            if (entry !== undefined && matches(entry, query)) yield entry.event();
+            if (line !== undefined) yield eventOf(line);
           }
-          if (cursor >= this.next && !news) await new Promise<void>((resolve) => (wake = resolve));
+          if (cursor >= this.ring.next && !news) await new Promise<void>((resolve) => (wake = resolve));
         }
       } finally {
         this.followers.delete(tell);
@@ -135,40 +138,36 @@ export class LogHub {
     return lines.call(this);
   }
 
-  private tail(query: LogQuery): readonly Entry[] {
-    const found: Entry[] = [];
+  /** Numbers of the newest lines that match, in order. */
+  private tail(query: LogQuery): readonly number[] {
+    const found: number[] = [];
     const limit = Math.min(query.limit, this.maxReplay);
-    for (let number = this.next - 1; number >= this.first && found.length < limit; number -= 1) {
-      const entry = this.at(number);
-      if (entry !== undefined && matches(entry, query)) found.push(entry);
+    for (let at = this.ring.next - 1; at >= this.ring.first && found.length < limit; at -= 1) {
+      if (matches(this.ring.sourceOf(at), query)) found.push(at);
     }
     return found.reverse();
   }
 
-  /** Number of the line to come. */
-  private get next(): number {
-    return this.first + this.entries.length - this.head;
+  private sourceOf(key: SessionKey, line: OutputLine): Source {
+    const name = `${key.sessionId}\n${line.agent}\n${line.io}\n${line.sensitive === true}`;
+    let source = this.sources.get(name);
+    if (source !== undefined) return source;
+    const { type, tags } = lineEvent(key, line);
+    source = {
+      namespace: key.namespace,
+      session: key.sessionId,
+      agent: line.agent,
+      sensitive: line.sensitive === true,
+      type,
+      tags,
+    };
+    if (this.sources.size >= MOST_SOURCES) this.sources.clear();
+    this.sources.set(name, source);
+    return source;
   }
 
-  private at(number: number): Entry | undefined {
-    return this.entries[this.head + number - this.first];
-  }
-
-  private add(entry: Entry): void {
-    this.entries.push(entry);
-    this.bytes += entry.bytes;
-    while (this.entries.length - this.head > this.size || this.bytes > this.mostBytes) {
-      const gone = this.entries[this.head];
-      if (gone === undefined) break;
-      this.entries[this.head] = undefined;
-      this.head += 1;
-      this.first += 1;
-      this.bytes -= gone.bytes;
-    }
-    if (this.head > 1_024 && this.head * 2 > this.entries.length) {
-      this.entries = this.entries.slice(this.head);
-      this.head = 0;
-    }
+  private add(source: Source, time: number, text: string): void {
+    this.ring.add(source, time, text);
     for (const tell of this.followers) tell();
   }
 
@@ -180,49 +179,40 @@ export class LogHub {
       tags.push({ type: 'session', sessionId: session, mdcMap: { sid: session } });
     if (typeof agent === 'string') tags.push({ type: 'agent', name: agent, mdcMap: { agent } });
     const text = [message, ...Object.entries(rest).map(([key, value]) => `${key}=${shown(value)}`)].join(' ');
-    const event = serverEvent(level, text, tags, this.options.now());
-    this.add({
+    const source = {
       ...(typeof namespace === 'string' && { namespace }),
       ...(typeof session === 'string' && { session }),
       ...(typeof agent === 'string' && { agent }),
       sensitive: false,
-      bytes: text.length + COST_OF_A_LINE,
-      event: () => event,
-    });
+      type: level,
+      tags,
+    };
+    this.add(source, this.options.now(), text);
   }
 
   private tooFast(lines: number): LogEvent {
-    return serverEvent(
-      'warning',
-      `${lines} lines went by too fast for this reader and are left out.`,
-      [],
-      this.options.now(),
-    );
+    const text = `${lines} lines went by too fast for this reader and are left out.`;
+    const source: Source = { sensitive: false, type: 'warning', tags: [] };
+    return eventOf({ source, time: this.options.now(), text });
   }
 }
 
-function printed(key: SessionKey, line: OutputLine): Entry {
-  return {
-    namespace: key.namespace,
-    session: key.sessionId,
-    agent: line.agent,
-    sensitive: line.sensitive === true,
-    bytes: line.text.length + COST_OF_A_LINE,
-    event: () => lineEvent(key, line),
-  };
-}
-
-function serverEvent(type: Level, text: string, tags: LogTag[], time: number): LogEvent {
-  const said = { text, tags, timestamp: isoTime(time) };
+function eventOf({ source, time, text }: KeptLine<Source>): LogEvent {
+  const said = { text, tags: [...source.tags], timestamp: isoTime(time) };
+  const { type } = source;
   return type === 'error' ? { type, ...said, exceptionStackTrace: [] } : { type, ...said };
 }
 
-function matches(entry: Entry, { namespace, session, agent, allowSensitive }: LogQuery): boolean {
+function matches(
+  source: Source | undefined,
+  { namespace, session, agent, allowSensitive }: LogQuery,
+): boolean {
   return (
-    (namespace === undefined || entry.namespace === namespace) &&
-    (session === undefined || entry.session === session) &&
-    (agent === undefined || entry.agent === agent) &&
-    (allowSensitive || !entry.sensitive)
+    source !== undefined &&
+    (namespace === undefined || source.namespace === namespace) &&
+    (session === undefined || source.session === session) &&
+    (agent === undefined || source.agent === agent) &&
+    (allowSensitive || !source.sensitive)
   );
 }
 

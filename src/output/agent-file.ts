@@ -4,10 +4,11 @@
  * Calls of one session follow each other (session-output.ts sees to it).
  */
 import { createHash } from 'node:crypto';
-import { appendFile, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OutputLine } from '../ports/output.ts';
+import type { Appender } from './appender.ts';
 import { decodeHeader, decodeLine, encodeHeader, numberOf, placeIn } from './line-code.ts';
 import type { LineSource } from './merge.ts';
 
@@ -42,6 +43,7 @@ export class AgentFile {
     folder: string,
     readonly agent: string,
     private readonly maxBytes: number,
+    private readonly appender: Appender,
   ) {
     const base = join(folder, fileNameOf(agent));
     this.current = base + CURRENT;
@@ -141,19 +143,15 @@ export class AgentFile {
     }
     const last = await withFile(this.current, async (file) => (await readBlock(file, size - 1, 1))[0]);
     if (last === NEWLINE) return size;
-    await appendFile(this.current, '\n');
+    await this.appender.append(this.current, ['\n']);
     return size + 1;
   }
 
   private async write(lines: readonly string[], bytes: number): Promise<void> {
     if (lines.length === 0) return;
-    let text = lines.join('');
-    if (this.size === 0) {
-      const header = encodeHeader(this.agent);
-      text = header + text;
-      this.size += Buffer.byteLength(header);
-    }
-    await appendFile(this.current, text, { mode: 0o600 });
+    const header = this.size === 0 ? [encodeHeader(this.agent)] : [];
+    await this.appender.append(this.current, [...header, ...lines]);
+    for (const text of header) this.size! += Buffer.byteLength(text);
     this.size! += bytes;
   }
 

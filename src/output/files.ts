@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import type { NewLine, OutputLine, OutputStore } from '../ports/output.ts';
+import { Appender } from './appender.ts';
 import { Followers } from './followers.ts';
 import { SessionOutput } from './session-output.ts';
 import { isSessionName } from './session-name.ts';
@@ -13,7 +14,7 @@ import { isSessionName } from './session-name.ts';
 export interface FileOutputOptions {
   /** Absolute; made when the first line comes. */
   readonly folder: string;
-  /** Kept of one agent, bytes on disk; the older half goes when both are full. Default 8 MiB. */
+  /** Kept of one agent, bytes on disk; the older half goes when both are full. Default 32 MiB. */
   readonly maxBytesPerAgent?: number;
   /** What may wait in memory in all, bytes. Default 64 MiB. */
   readonly maxWaitingBytes?: number;
@@ -43,6 +44,7 @@ class FileOutput implements OutputStore {
   private readonly used = new Set<string>();
   private readonly dirty = new Set<string>();
   private readonly followers = new Followers();
+  private readonly appender = new Appender();
   private waiting = 0;
   private flushTimer: NodeJS.Timeout | undefined;
   private forgetTimer: NodeJS.Timeout | undefined;
@@ -131,7 +133,8 @@ class FileOutput implements OutputStore {
     let output = this.sessions.get(session);
     if (!output) {
       output = new SessionOutput(join(this.options.folder, session), {
-        maxBytesPerAgent: this.options.maxBytesPerAgent ?? 8 * 1024 * 1024,
+        maxBytesPerAgent: this.options.maxBytesPerAgent ?? 32 * 1024 * 1024,
+        appender: this.appender,
         reserve: (bytes) => {
           if (this.waiting + bytes > (this.options.maxWaitingBytes ?? 64 * 1024 * 1024)) return false;
           this.waiting += bytes;

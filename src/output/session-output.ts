@@ -7,12 +7,14 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NewLine, OutputLine } from '../ports/output.ts';
 import { AgentFile, agentIn, CURRENT, OLDER, replaceFile } from './agent-file.ts';
+import type { Appender } from './appender.ts';
 import { cutText, encodeLine } from './line-code.ts';
 import { mergeFirst, mergeLast } from './merge.ts';
 
 /** What a session's output shares with the store's others. */
 export interface SessionOutputContext {
   readonly maxBytesPerAgent: number;
+  readonly appender: Appender;
   /** Whether the store has room for this many more bytes in memory; takes it when it has. */
   reserve(bytes: number): boolean;
   free(bytes: number): void;
@@ -187,7 +189,7 @@ export class SessionOutput {
   }
 
   private fileOf(agent: string): AgentFile {
-    return new AgentFile(this.folder, agent, this.context.maxBytesPerAgent);
+    return new AgentFile(this.folder, agent, this.context.maxBytesPerAgent, this.context.appender);
   }
 
   private async write(): Promise<void> {

@@ -1,17 +1,20 @@
 /**
- * What of an agent's output gets through: as much as comes, up to a sustained rate with a generous burst; beyond it
- * whole lines are given up and counted. An agent never waits for a slow reader: nobody could tell why it hangs.
+ * What of an agent's output gets through: as much as comes, up to a sustained rate with a generous burst. Beyond it
+ * its pipe is read at a bounded pace, and whole lines are given up and counted. An agent never waits for a slow reader:
+ * nobody could tell why it hangs.
  */
 export interface OutputLimits {
   /** Sustained, bytes per second. */
   readonly bytesPerSecond: number;
   /** What may come at once, bytes. */
   readonly burst: number;
+  /** Nothing is given up: who takes the lines bounds them, and keeps the newest. */
+  readonly keepsAll?: boolean;
 }
 
 export const DEFAULT_OUTPUT_LIMITS: OutputLimits = {
-  bytesPerSecond: 1024 * 1024,
-  burst: 8 * 1024 * 1024,
+  bytesPerSecond: 4 * 1024 * 1024,
+  burst: 32 * 1024 * 1024,
 };
 
 /** What a line costs besides its bytes: many short lines are as much work as few long ones. */
@@ -31,14 +34,14 @@ export class OutputGate {
     this.filledAt = now();
   }
 
-  /** Whether the last line was refused. */
+  /** Whether the last line was beyond the rate. */
   get isShut(): boolean {
     return this.shut;
   }
 
   passes(bytes: number): boolean {
     this.shut = !this.take(bytes);
-    return !this.shut;
+    return !this.shut || this.limits.keepsAll === true;
   }
 
   private take(bytes: number): boolean {

@@ -1,7 +1,7 @@
 /**
  * Reads one output pipe of a child. P1: nothing is read away before somebody attached (Node empties unread pipes
  * when a child exits, so the pump holds what comes). P2: in one turn of the event loop at most a fixed amount is
- * worked on, so that an agent that floods does not hold up the others. P3: while output is being given up, the pipe is
+ * worked on, so that an agent that floods does not hold up the others. P3: while output is beyond its rate, the pipe is
  * read at a bounded pace, so that a flood costs a part of a processor and not a whole one.
  */
 import type { Readable } from 'node:stream';

@@ -5,6 +5,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { DEFAULT_OUTPUT_LIMITS } from '../../output-gate.ts';
 import { executableRuntime } from '../runtime.ts';
 import { Desk } from './desk.ts';
 import { Keeper } from './keeper.ts';
@@ -41,7 +42,8 @@ export async function startKeeper(
   const file = join(folder, KEEPER_FILE);
   forgetSocketOf(file, folder);
   const socket = socketPath(folder);
-  const runtime = executableRuntime({ instance, environment: {}, now: own.now, temporaryFolder });
+  const output = { ...DEFAULT_OUTPUT_LIMITS, keepsAll: true };
+  const runtime = executableRuntime({ instance, environment: {}, now: own.now, temporaryFolder, output });
   const keeper = new Keeper({
     folder,
     runtime,

@@ -10,6 +10,7 @@ import { LaunchFailure } from '../../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../../ports/runtime.ts';
 import { lost } from '../../ending.ts';
 import { markOf } from '../../mark.ts';
+import { Share } from '../../share.ts';
 import { Watch } from '../../watch.ts';
 import { inherited } from '../environment.ts';
 import { readHandle } from '../handle.ts';
@@ -19,7 +20,8 @@ import { KeeperLink, KeeperLost } from './link.ts';
 import type { LinkOptions } from './link.ts';
 import { AGENTS_FOLDER, toWire } from './protocol.ts';
 import { readExit, readSpoolHandle, spoolKey } from './spool.ts';
-import { SpoolReader } from './spool-reader.ts';
+import { PIECE, SpoolReader } from './spool-reader.ts';
+import type { SpoolListener } from './spool-reader.ts';
 
 /** What the runtime needs: that of a runtime without keeper, and where the keeper is. */
 export interface KeptRuntimeOptions extends ExecutableRuntimeOptions {
@@ -46,6 +48,8 @@ class KeptRuntime implements Runtime {
   /** Looks at the machine while there is no keeper; starts nothing. */
   private readonly direct: ExecutableRuntime;
   private readonly things = new Map<string, Thing>();
+  /** What all agents print is worked on in a third of the time. */
+  private readonly reading = new Share(2, PIECE);
   private isClosed = false;
 
   constructor(private readonly options: KeptRuntimeOptions) {
@@ -84,7 +88,7 @@ class KeptRuntime implements Runtime {
     const key = spoolKey(handle);
     let thing = this.things.get(key);
     if (thing === undefined) {
-      thing = new Thing(handle, this.folderOf(key), this.link, () => this.isClosed);
+      thing = new Thing(handle, this.folderOf(key), this.link, this.reading, () => this.isClosed);
       this.things.set(key, thing);
     }
     const known = thing;
@@ -182,6 +186,7 @@ class Thing {
     private readonly handle: Handle,
     private readonly folder: string,
     private readonly link: KeeperLink,
+    private readonly share: Share,
     private readonly isClosed: () => boolean,
   ) {
     this.over = new Promise((resolve) => (this.finish = resolve));
@@ -212,13 +217,14 @@ class Thing {
 
   private async begin(first: Observer): Promise<void> {
     const place = (await first.resume?.().catch(() => undefined)) ?? 0;
-    this.reader = new SpoolReader(this.folder, place, {
+    const listener: SpoolListener = {
       line: (line) => this.watch.line(line),
       dropped: (bytes) => this.watch.dropped(bytes),
       kept: async () => {
         await Promise.all([...this.observers].map(async (observer) => observer.kept?.()));
       },
-    });
+    };
+    this.reader = new SpoolReader(this.folder, place, listener, this.share);
     this.unhear = this.link.hear(spoolKey(this.handle), (ending) => {
       if (ending !== undefined) this.conclude(ending);
       else if (this.watch.isWatched) void this.reader?.read();

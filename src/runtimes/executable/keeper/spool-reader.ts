@@ -1,15 +1,17 @@
 /**
  * Reads the spool of one attempt (spool.ts) as it grows. R1: what was told once is not told again by this reader. R2:
  * a segment is removed only after everything in it is kept elsewhere (`kept`). R3: no more than one piece is in
- * memory, and reading waits for `kept` between two pieces of a flood, so that it is as slow as who keeps it.
+ * memory, and between two pieces of a flood reading waits for `kept` and for its share of the time, so that it is as
+ * slow as who keeps it and leaves the server to the others. R4: what the writer removed unread is counted as dropped.
  */
 import { open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Line } from '../../../ports/runtime.ts';
-import { segmentName, segmentStarts } from './spool.ts';
+import type { Share } from '../../share.ts';
+import { printedAfter, records, segmentName, segmentStarts } from './spool.ts';
 
 /** Read at once, bytes; longer than any line. */
-const PIECE = 256 * 1024;
+export const PIECE = 128 * 1024;
 
 /** Who is told what the spool holds. */
 export interface SpoolListener {
@@ -20,9 +22,13 @@ export interface SpoolListener {
   kept(): Promise<void>;
 }
 
-/** A reader with a place in a spool (R1 to R3). */
+/** A reader with a place in a spool (R1 to R4). */
 export class SpoolReader {
   private segment: number | undefined;
+  /** Up to where it has read; at first before the place, to learn how much was printed up to there. */
+  private position = 0;
+  /** How much was printed up to the position; undefined while that is not known. */
+  private printed: number | undefined;
   private wanted = false;
   private running: Promise<void> | undefined;
   private stopped = false;
@@ -32,7 +38,10 @@ export class SpoolReader {
     private readonly folder: string,
     private place: number,
     private readonly listener: SpoolListener,
-  ) {}
+    private readonly share: Share,
+  ) {
+    if (place === 0) this.printed = 0;
+  }
 
   /** Reads what there is; resolves when the end was reached at some moment after the call. Never rejects. */
   read(): Promise<void> {
@@ -54,22 +63,22 @@ export class SpoolReader {
   }
 
   private async readOn(): Promise<void> {
-    this.segment ??= await this.segmentFor(this.place);
+    this.segment ??= await this.first();
     while (this.segment !== undefined && !this.stopped) {
       const start: number = this.segment;
       await this.readSegment(start);
       if (this.stopped) return;
-      if (this.place > start && (await this.exists(this.place))) {
+      if (this.position > start && (await this.exists(this.position))) {
         await this.listener.kept();
         await unlink(join(this.folder, segmentName(start))).catch(() => undefined);
-        this.segment = this.place;
+        this.segment = this.position;
       } else if (await this.exists(start)) return;
       else {
         // The writer wanted the room: on with the oldest there is.
-        const next: number | undefined = await this.segmentFor(this.place);
-        if (next === undefined || next <= start) return;
+        const next: number | undefined = (await this.starts()).find((one) => one > start);
+        if (next === undefined) return;
         this.segment = next;
-        this.place = Math.max(this.place, next);
+        this.position = Math.max(this.position, next);
       }
     }
   }
@@ -78,47 +87,55 @@ export class SpoolReader {
     const file = await open(join(this.folder, segmentName(start))).catch(() => undefined);
     if (file === undefined) return;
     try {
-      const piece = Buffer.allocUnsafe(PIECE);
       while (!this.stopped) {
-        const { bytesRead } = await file.read(piece, 0, PIECE, this.place - start);
-        const end = piece.subarray(0, bytesRead).lastIndexOf(0x0a) + 1;
-        if (end === 0) return;
-        this.tell(piece.subarray(0, end));
-        if (bytesRead === PIECE) await this.listener.kept();
+        const read = await this.share.use(async (piece) => {
+          const { bytesRead } = await file.read(piece, 0, piece.length, this.position - start);
+          this.tell(piece.subarray(0, piece.subarray(0, bytesRead).lastIndexOf(0x0a) + 1));
+          return bytesRead;
+        });
+        if (read < PIECE) return;
+        await this.listener.kept();
       }
     } finally {
       await file.close();
     }
   }
 
-  private tell(lines: Buffer): void {
-    for (let from = 0; from < lines.length && !this.stopped;) {
-      const end = lines.indexOf(0x0a, from);
-      const at = this.place + (end + 1 - from);
-      const first = lines[from];
-      if (first === 0x64) this.listener.dropped(Number(lines.toString('latin1', from + 1, end)));
-      else {
-        const blank = lines.indexOf(0x20, from);
+  private tell(bytes: Buffer): void {
+    const start = this.position;
+    for (const record of records(bytes)) {
+      if (this.stopped) return;
+      const before = this.printed;
+      this.position = start + record.end;
+      if (before !== undefined || record.tag === 't') this.printed = printedAfter(before ?? 0, record);
+      if (this.position <= this.place) continue; // told in an earlier life
+      this.place = this.position;
+      if (record.tag === 'd') this.listener.dropped(record.value);
+      else if (record.tag !== 't') {
         this.listener.line({
-          io: first === 0x65 ? 'error' : 'out',
-          time: Number(lines.toString('latin1', from + 1, blank)),
-          text: lines.toString('utf8', blank + 1, end),
-          at,
+          io: record.tag === 'e' ? 'error' : 'out',
+          time: record.value,
+          text: bytes.toString('utf8', record.from, record.end - 1),
+          at: this.position,
         });
-      }
-      this.place = at;
-      from = end + 1;
+      } else if (before !== undefined && record.value > before) this.listener.dropped(record.value - before);
     }
   }
 
-  /** The segment in which a place lies, else the first one after it. */
-  private async segmentFor(place: number): Promise<number | undefined> {
-    const starts = segmentStarts(await readdir(this.folder).catch(() => []));
-    const holding = starts.findLast((start) => start <= place);
-    if (holding !== undefined) return holding;
-    const first = starts[0];
-    if (first !== undefined) this.place = first;
-    return first;
+  /** The segment in which the place lies, else the first one after it. */
+  private async first(): Promise<number | undefined> {
+    const starts = await this.starts();
+    const holding = starts.findLast((start) => start <= this.place) ?? starts[0];
+    if (holding === undefined) return undefined;
+    // How much was printed up to a place whose segment is gone, nobody knows: its bytes in the spool are close to it.
+    if (holding > this.place && this.printed === undefined) this.listener.dropped(holding - this.place);
+    if (holding === 0) this.printed = 0;
+    this.position = holding;
+    return holding;
+  }
+
+  private async starts(): Promise<readonly number[]> {
+    return segmentStarts(await readdir(this.folder).catch(() => []));
   }
 
   private async exists(start: number): Promise<boolean> {

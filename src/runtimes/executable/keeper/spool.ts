@@ -1,9 +1,11 @@
 /**
  * What an agent printed, on disk, between the keeper who writes and the server who reads. A folder per attempt; in it
  * segments named by the place of their first byte in all that was ever written. S1: a segment is finished when the
- * next one, which begins where it ends, is there. S2: the reader removes what it has read and is kept elsewhere; what
- * the writer has to remove for want of room is counted as dropped, in the spool itself. S3: a line never lies in two
- * segments, and a place is always the end of a line.
+ * next one, which begins where it ends, is there. S2: the reader removes what it has read and is kept elsewhere; the
+ * writer removes the oldest for want of room. S3: a line never lies in two segments, and a place is always the end of a
+ * line. S4: a segment begins with how much was printed before it, so that a reader who finds one gone knows what it missed.
+ *
+ * A record is a line: `o` or `e`, the time, a blank and the text; `d` and bytes that were given up; `t` and a total (S4).
  */
 import { createHash } from 'node:crypto';
 import {
@@ -14,7 +16,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  statSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -57,6 +58,34 @@ export function segmentStarts(names: readonly string[]): number[] {
     .sort((a, b) => a - b);
 }
 
+/** One record of a spool. */
+export interface SpoolRecord {
+  readonly tag: string;
+  /** Of a line its time, ms; of the others bytes. */
+  readonly value: number;
+  /** Where its text begins, and where the record ends, in the bytes it was found in. */
+  readonly from: number;
+  readonly end: number;
+}
+
+/** The records in these bytes, of which the last one is whole. */
+export function* records(bytes: Buffer): Generator<SpoolRecord, void> {
+  for (let start = 0; start < bytes.length;) {
+    const end = bytes.indexOf(0x0a, start) + 1;
+    const tag = String.fromCharCode(bytes[start]!);
+    const isLine = tag === 'o' || tag === 'e';
+    const from = isLine ? bytes.indexOf(0x20, start) + 1 : end;
+    yield { tag, value: Number(bytes.toString('latin1', start + 1, (isLine ? from : end) - 1)), from, end };
+    start = end;
+  }
+}
+
+/** How much was printed up to the end of a record, line ends included, when so much was printed before it. */
+export function printedAfter(before: number, { tag, value, from, end }: SpoolRecord): number {
+  if (tag === 't') return value;
+  return before + (tag === 'd' ? value : end - from);
+}
+
 /** Writes the spool of one attempt. Never throws: what the disk does not take is dropped and counted. */
 export class SpoolWriter {
   private readonly starts: number[];
@@ -66,6 +95,9 @@ export class SpoolWriter {
   private pending: string[] = [];
   private pendingBytes = 0;
   private lost = 0;
+  /** All that was ever written, and what was given up before it could be. */
+  private printed = 0;
+  private pendingPrinted = 0;
 
   /** Goes on where an earlier keeper ended. */
   constructor(
@@ -79,7 +111,11 @@ export class SpoolWriter {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       this.starts = segmentStarts(readdirSync(folder));
       const last = this.starts.at(-1);
-      if (last !== undefined) size = wholeLines(join(folder, segmentName(last)));
+      if (last !== undefined) {
+        const bytes = wholeLines(join(folder, segmentName(last)));
+        size = bytes.length;
+        for (const record of records(bytes)) this.printed = printedAfter(this.printed, record);
+      }
     } catch {
       this.starts = [];
     }
@@ -90,6 +126,7 @@ export class SpoolWriter {
 
   /** `text` holds no line end. Written with the next `flush`. */
   line(io: 'out' | 'error', time: number, text: string): void {
+    this.pendingPrinted += Buffer.byteLength(text) + 1;
     this.add(`${io === 'out' ? 'o' : 'e'}${Math.round(time)} ${text}\n`);
   }
 
@@ -103,13 +140,16 @@ export class SpoolWriter {
   }
 
   flush(): void {
-    const { lost } = this;
+    const { lost, pendingPrinted: printed } = this;
     const lines = this.pending.join('');
     if (lost === 0 && lines === '') return;
     this.pending = [];
     this.pendingBytes = 0;
-    const isWritten = this.write(Buffer.from(lost > 0 ? `d${lost}\n${lines}` : lines, 'utf8'));
-    this.lost = isWritten ? 0 : lost + Buffer.byteLength(lines);
+    this.pendingPrinted = 0;
+    const isWritten =
+      this.hasRoom() && this.write(Buffer.from(lost > 0 ? `d${lost}\n${lines}` : lines, 'utf8'));
+    this.lost = isWritten ? 0 : lost + printed;
+    if (isWritten) this.printed += lost + printed;
     if (this.size >= this.limits.segment) this.roll();
   }
 
@@ -125,7 +165,6 @@ export class SpoolWriter {
   }
 
   private write(bytes: Buffer): boolean {
-    if (bytes.length > 0 && !this.hasRoom()) return false;
     try {
       this.file ??= openSync(join(this.folder, segmentName(this.start)), 'a', 0o600);
       for (let done = 0; done < bytes.length;) done += writeSync(this.file, bytes, done);
@@ -147,23 +186,20 @@ export class SpoolWriter {
     this.start += this.size;
     this.size = 0;
     this.starts.push(this.start);
-    // There from the first moment, so that the reader sees that the one before is finished (S1).
-    this.write(Buffer.alloc(0));
+    // There from the first moment, so that the reader sees that the one before is finished (S1, S4).
+    this.write(Buffer.from(`t${this.printed}\n`));
     while (this.starts.length > 2 && this.start - this.starts[0]! > this.limits.total - this.limits.segment) {
-      const path = join(this.folder, segmentName(this.starts.shift()!));
       try {
-        const { size } = statSync(path);
-        unlinkSync(path);
-        this.lost += size;
+        unlinkSync(join(this.folder, segmentName(this.starts.shift()!)));
       } catch {
-        // The reader was here first: nothing is lost (S2).
+        // The reader was here first (S2).
       }
     }
   }
 }
 
-/** The size of a segment up to the end of its last whole line; what a killed keeper left after it is cut off. */
-function wholeLines(path: string): number {
+/** A segment up to the end of its last whole line; what a killed keeper left after it is cut off. */
+function wholeLines(path: string): Buffer {
   const bytes = readFileSync(path);
   const whole = bytes.lastIndexOf(0x0a) + 1;
   if (whole < bytes.length) {
@@ -171,7 +207,7 @@ function wholeLines(path: string): number {
     ftruncateSync(file, whole);
     closeSync(file);
   }
-  return whole;
+  return bytes.subarray(0, whole);
 }
 
 /** Notes in an attempt's folder what it is. */
