@@ -295,6 +295,7 @@ function runtimesFor(config: Config, parts: RuntimeParts): ReadonlyMap<RuntimeKi
     ...common,
     environment,
     debugEnvironment: config.debug.additionalExecutableEnvironment,
+    policy: config.executable.policy,
   };
   const { orphanTimeout } = config.keeper;
   const keeper = {

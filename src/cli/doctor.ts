@@ -20,7 +20,7 @@ import { count } from './text.ts';
 
 /** One thing that was looked at. */
 interface Finding {
-  readonly name: 'node' | 'configuration' | 'state' | 'journal' | 'registry' | 'docker';
+  readonly name: 'node' | 'configuration' | 'state' | 'journal' | 'executables' | 'registry' | 'docker';
   /** `note`: not as it could be, but nothing fails for it. */
   readonly status: 'good' | 'note' | 'wrong';
   /** Sentences; at least one. */
@@ -71,6 +71,7 @@ async function examine(invocation: Invocation, options: ConfigOptions & JsonOpti
     const holder = trouble === undefined ? holderOf(config.stateDir) : undefined;
     found(trouble ?? stateFinding(config, holder));
     if (trouble === undefined) found(await journalFinding(config, holder));
+    found(await executablesFinding());
     const registry = await loadRegistry(config);
     try {
       found(registryFinding(registry, invocation));
@@ -169,6 +170,19 @@ async function quarantinedBy(config: Config): Promise<readonly string[]> {
   } catch {
     return [];
   }
+}
+
+/** Whether a server that is started here, now, by this user, can limit what executables use. */
+async function executablesFinding(): Promise<Finding> {
+  const { ControlGroups } = await import('../runtimes/executable/control-groups.ts');
+  const missing = new ControlGroups('doctor').missing();
+  return missing.length === 0
+    ? {
+        name: 'executables',
+        status: 'good',
+        says: ['Their memory, CPUs and number of processes can be limited.'],
+      }
+    : { name: 'executables', status: 'note', says: missing.map((what) => `Not to be limited: ${what}.`) };
 }
 
 function registryFinding(registry: Registry, { terminal }: Invocation): Finding {

@@ -61,6 +61,7 @@ function print({ base, agents, threads, result }: SessionStateExtended, { line, 
     line(
       `${colors.bold(harmless(agent.name))}  ${colors.dim(`${name}@${version}`)}  ${stateOf(agent, colors)}`,
     );
+    if (agent.status.type === 'running') for (const limit of agent.status.unlimited ?? []) line(`  ${limit}`);
   }
   for (const thread of threads) {
     const state =

@@ -132,6 +132,17 @@ const runtimes = z.object({
   executable: choice('keeper', 'direct').default('keeper'),
 });
 
+const executable = z.object({
+  /** What definitions may ask for, and what those get that do not ask. Unset: no limit. */
+  policy: z
+    .object({
+      maxMemory: size().optional(),
+      maxCpus: positive().optional(),
+      maxPids: integer(1, COUNT).optional(),
+    })
+    .prefault({}),
+});
+
 const keeper = z.object({
   /** Without a server for so long, the keeper ends its agents and itself. Unset: never while an agent lives. */
   orphanTimeout: duration().optional(),
@@ -165,6 +176,7 @@ export const ConfigSchema = z.object({
   auth: auth.prefault({}),
   network: network.prefault({}),
   docker: docker.prefault({}),
+  executable: executable.prefault({}),
   registry: registry.prefault({}),
   session: session.prefault({}),
   debug: debug.prefault({}),

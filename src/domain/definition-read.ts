@@ -159,6 +159,7 @@ function assemble(
         transport: executable.transport,
         environment: executable.environment,
         inheritEnvironment: executable.inherit_environment,
+        resources: given(executable.resources),
       },
       docker: docker && dockerOf(docker),
       function: runtimes.function,

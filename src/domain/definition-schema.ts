@@ -89,12 +89,17 @@ const agent = z.object({
   links: named(link, LIMITS.links, 32, /^[a-zA-Z][a-zA-Z_\-0-9]*$/, 'link').default({}),
 });
 
+const positive = z.number().gt(0, { error: 'Must be more than 0.' });
+
 const executable = z.object({
   path: text(1, 4096),
   arguments: argumentList(1024, 2048).default([]),
   transport,
   environment,
   inherit_environment: z.array(z.string()).default([...DEFAULT_INHERITED]),
+  resources: z
+    .object({ memory: size.optional(), cpus: positive.optional(), pids: whole(1).optional() })
+    .default({}),
 });
 
 const docker = z.object({
@@ -105,7 +110,7 @@ const docker = z.object({
   resources: z
     .object({
       memory: size.optional(),
-      cpus: z.number().gt(0, { error: 'Must be more than 0.' }).optional(),
+      cpus: positive.optional(),
       pids: whole(1).optional(),
       gpus: z
         .union([z.literal('all'), z.number().int().min(0)], {

@@ -35,6 +35,17 @@ export interface ExecutableRuntime {
   readonly environment: Readonly<Record<string, string>>;
   /** Names (or `LC_*` patterns) that pass from the server's own environment. */
   readonly inheritEnvironment: readonly string[];
+  /** Absent in what was journalled before there were limits. */
+  readonly resources?: ExecutableResources;
+}
+
+/** What a program and all that it starts may use; absent: as much as there is. */
+export interface ExecutableResources {
+  /** Bytes; there is no swap beside it. */
+  readonly memory?: number;
+  readonly cpus?: number;
+  /** Processes and threads. */
+  readonly pids?: number;
 }
 
 /** A container. Absent resources mean the defaults of docs/wire.md, "Agent definitions". */

@@ -2,6 +2,7 @@
  * What outsiders see of a session: pure translations from the fold's state to the wire types. Fields that are null
  * are left out, fields with defaults are always there, times are ISO-8601 UTC. Source: docs/wire.md, "Sessions".
  */
+import type { JournalledHandle } from './event.ts';
 import type { MessageRecord } from './inbox.ts';
 import type { NamespaceState } from './namespace.ts';
 import type { AgentState, SessionState, ThreadState } from './state.ts';
@@ -139,6 +140,7 @@ function agentStatus(agent: AgentState): AgentView['status'] {
         connectionStatus: connectionStatus(agent),
         startTime: isoTime(phase.startedAt),
         ...(!phase.seen && { observed: 'unknown' as const }),
+        ...unlimitedOf(phase.handle),
       };
     case 'stopped':
       return {
@@ -146,6 +148,12 @@ function agentStatus(agent: AgentState): AgentView['status'] {
         ...(phase.startedAt !== undefined && { startTime: isoTime(phase.startedAt) }),
       };
   }
+}
+
+/** What a runtime noted in its handle. */
+function unlimitedOf(handle: JournalledHandle | undefined): { unlimited?: string[] } {
+  const noted = handle?.['unlimited'];
+  return Array.isArray(noted) && noted.length > 0 ? { unlimited: noted.map(String) } : {};
 }
 
 function connectionStatus(

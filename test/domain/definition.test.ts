@@ -83,6 +83,7 @@ describe('a minimal definition', () => {
           transport: 'streamable_http',
           environment: {},
           inheritEnvironment: ['PATH', 'HOME', 'LANG', 'LC_*', 'TZ', 'TMPDIR', 'USER', 'SHELL'],
+          resources: {},
         },
       },
       options: {},

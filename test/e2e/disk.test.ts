@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { CoralClient } from '../../src/client/index.ts';
-import type { SessionIdentifier , CoralError } from '../../src/client/index.ts';
+import type { SessionIdentifier, CoralError } from '../../src/client/index.ts';
 import { startTimeOf } from '../../src/process-identity.ts';
 import { CONFIG, definition, Project } from '../support/coral-process.ts';
 

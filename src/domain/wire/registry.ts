@@ -72,6 +72,13 @@ export const AgentRuntimes = z.object({
       transport: Transport,
       environment: Variables,
       inheritEnvironment: z.array(z.string()),
+      resources: z
+        .object({
+          memory: z.number().optional().describe('Bytes'),
+          cpus: z.number().optional(),
+          pids: z.number().optional(),
+        })
+        .optional(),
     })
     .optional(),
   docker: z

@@ -52,6 +52,10 @@ export const AgentStatus = z.discriminatedUnion('type', [
     connectionStatus: ConnectionStatus,
     startTime: Time,
     observed: z.literal('unknown').optional().describe('Its runtime cannot be seen for now.'),
+    unlimited: z
+      .array(z.string())
+      .optional()
+      .describe('Limits that do not hold for it, because this machine cannot keep them: a sentence each.'),
   }),
   z.object({ type: z.literal('stopped'), startTime: Time.optional() }),
 ]);

@@ -4,6 +4,7 @@
  * told. C2: it waits with the telling until somebody attached.
  */
 import type { ChildProcessByStdio } from 'node:child_process';
+import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { Ending } from '../../domain/exit.ts';
 import type { LaunchSpec } from '../../domain/launch.ts';
@@ -27,14 +28,19 @@ export interface ChildContext {
   readonly output: OutputLimits;
   /** Between SIGTERM and SIGKILL for what an agent that ended by itself left running, ms. */
   readonly leftoverGraceMs: number;
-  /** Whether the kernel ended a process for want of memory that was just killed by nobody we know. */
-  readonly outOfMemory: () => boolean;
+  /** Whether the kernel ended a process for want of memory that was just killed by nobody we know, and of whose memory. */
+  readonly outOfMemory: () => 'limit' | 'machine' | undefined;
   /** Removes what the attempt had besides processes. */
   readonly cleanUp: () => Promise<void>;
 }
 
 /** Without a byte for this long, pipes that somebody still holds open are given up, ms. */
 const QUIET = 250;
+const DETAIL = {
+  limit:
+    'The kernel killed it because it used up its memory; give it more (runtimes.executable.resources.memory), or less to do.',
+  machine: 'The kernel killed it because memory ran out; give the machine more, or the agent less to do.',
+} as const;
 /** Pipes held open by what cannot be found are read this long at most, ms. */
 const LONGEST_DRAIN = 5_000;
 
@@ -57,7 +63,7 @@ export class Child {
   constructor(
     private readonly process: ChildHandle,
     spec: LaunchSpec,
-    identity: { readonly pid: number; readonly start: string; readonly mark: string },
+    identity: Omit<Target, 'exited'>,
     private readonly context: ChildContext,
   ) {
     this.mask = maskOf(spec.secrets);
@@ -148,13 +154,12 @@ export class Child {
 
   private endingFor(code: number | null, signal: NodeJS.Signals | null): Ending {
     const time = this.context.now();
-    if (signal === null) return exitedWith(code ?? 0, time);
-    if (signal === 'SIGKILL' && !this.wasAsked && this.context.outOfMemory()) {
-      const detail =
-        'The kernel killed it because memory ran out; give the machine more, or the agent less to do.';
-      return { kind: 'out_of_memory', signal, detail, time };
-    }
-    return endedBySignal(signal, time);
+    // A shell tells of a child that was killed by a code.
+    const isKilled = signal === 'SIGKILL' || code === 128 + constants.signals.SIGKILL;
+    const whose = isKilled && !this.wasAsked ? this.context.outOfMemory() : undefined;
+    if (whose === 'limit' || (whose === 'machine' && signal !== null))
+      return { kind: 'out_of_memory', signal: 'SIGKILL', detail: DETAIL[whose], time };
+    return signal === null ? exitedWith(code ?? 0, time) : endedBySignal(signal, time);
   }
 }
 

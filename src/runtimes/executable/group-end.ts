@@ -1,6 +1,6 @@
 /**
  * Ends all processes of one attempt: its process group, whatever else stayed in its session, and what left both but
- * still bears its mark. G1: it is over only when a look at the machine shows nothing alive, or when it has to be
+ * still bears its mark or is in its control group. G1: it is over only when a look at the machine shows nothing alive, or when it has to be
  * said what is left. G2: a signal goes only to processes that are certainly the attempt's. The group's number is
  * when the leader is a child of this server (its end is noticed at once, and the kernel gives a pid to nobody while a
  * group bears it), or when the leader or a marked member of the group is seen alive; everything else needs the mark.
@@ -17,8 +17,11 @@ export interface Target {
   readonly mark: string;
   /** Resolves when the leader is gone. Only of a child of this process; any other leader is looked for. */
   readonly exited?: Promise<unknown>;
+  /** Where none of its processes can get out of; absent: the mark has to do. */
+  readonly group?: { processes(): ReadonlySet<number>; kill(): void };
 }
 
+const NOBODY: ReadonlySet<number> = new Set();
 /** Pauses between two looks, ms. */
 const FIRST_PAUSE = 5;
 const LONGEST_PAUSE = 100;
@@ -78,7 +81,9 @@ export class GroupEnd {
   }
 
   private async members(): Promise<readonly Seen[]> {
-    const { processes, groupIsOurs } = membersOf(this.target, await this.table.scan());
+    const seen = await this.table.scan();
+    const inside = this.target.group?.processes() ?? NOBODY;
+    const { processes, groupIsOurs } = membersOf(this.target, seen, inside);
     this.groupIsOurs = groupIsOurs;
     return processes;
   }
@@ -87,6 +92,7 @@ export class GroupEnd {
     const inGroup = (member: Seen): boolean => this.groupIsOurs && member.group === this.target.pid;
     if (members.some(inGroup)) send(-this.target.pid, signal);
     for (const member of members) if (!inGroup(member)) send(member.pid, signal);
+    if (signal === 'SIGKILL') this.target.group?.kill();
   }
 
   private async leaderGoneOrDue(): Promise<void> {
@@ -124,7 +130,11 @@ export interface Members {
 }
 
 /** Picks an attempt's processes from what a scan saw. The server and its own group and session never are. */
-export function membersOf(target: Target, seen: readonly Seen[]): Members {
+export function membersOf(
+  target: Target,
+  seen: readonly Seen[],
+  inside: ReadonlySet<number> = NOBODY,
+): Members {
   const { pid, start, mark } = target;
   const isLeader = (one: Seen): boolean => one.pid === pid && one.start === start;
   const isMarked = (one: Seen): boolean => one.mark === mark;
@@ -140,10 +150,21 @@ export function membersOf(target: Target, seen: readonly Seen[]): Members {
       one !== server &&
       (isLeader(one) ||
         isMarked(one) ||
+        inside.has(one.pid) ||
         (groupIsOurs && one.group === pid) ||
         (sessionIsOurs && one.session === pid)),
   );
-  return { processes, groupIsOurs };
+  // Forked since the scan; no pid of a group's is anybody else's.
+  const known = new Set(seen.map((one) => one.pid));
+  const fresh = [...inside].filter((one) => !known.has(one) && one !== process.pid);
+  const added = fresh.map((one): Seen => ({
+    pid: one,
+    group: -1,
+    session: -1,
+    start: '',
+    name: 'just begun',
+  }));
+  return { processes: [...processes, ...added], groupIsOurs };
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {

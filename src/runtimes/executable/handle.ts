@@ -11,6 +11,7 @@ export interface ProcessHandle extends Handle {
   readonly start: string;
   readonly boot: string;
   readonly mark: string;
+  readonly unlimited?: readonly string[];
 }
 
 /** The handle of a process whose mark is known. */
@@ -18,9 +19,16 @@ export function handleOf(pid: number, start: string, boot: string, mark: string)
   return { runtime: 'executable', id: `${pid}-${start}-${boot}`, pid, start, boot, mark };
 }
 
-/** The handle of a process that was started under these labels. */
-export function handleFor(pid: number, start: string, boot: string, labels: Labels): ProcessHandle {
-  return handleOf(pid, start, boot, markOf(labels));
+/** The handle of a process that was started under these labels. `unlimited`: what it was to be kept from and is not, a sentence each. */
+export function handleFor(
+  pid: number,
+  start: string,
+  boot: string,
+  labels: Labels,
+  unlimited: readonly string[],
+): ProcessHandle {
+  const handle = handleOf(pid, start, boot, markOf(labels));
+  return unlimited.length === 0 ? handle : { ...handle, unlimited };
 }
 
 /** A handle as it came back from the journal, or nothing when it is not one of this runtime's. */

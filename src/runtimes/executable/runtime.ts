@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Ending } from '../../domain/exit.ts';
+import type { AgentPlan } from '../../domain/graph.ts';
 import type { Labels, LaunchSpec } from '../../domain/launch.ts';
 import { secretsIn } from '../../domain/sealed.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
@@ -17,12 +18,15 @@ import { Unclaimed, Watch } from '../watch.ts';
 import { AdoptedProcesses } from './adopted.ts';
 import { Child } from './child.ts';
 import type { ChildContext, ChildHandle } from './child.ts';
+import { ControlGroups } from './control-groups.ts';
 import { environmentOf } from './environment.ts';
 import { handleFor, handleOf, readHandle } from './handle.ts';
 import type { ProcessHandle } from './handle.ts';
 import { outOfMemoryWitness } from './out-of-memory.ts';
 import { DEFAULT_OUTPUT_LIMITS } from '../output-gate.ts';
 import type { OutputLimits } from '../output-gate.ts';
+import { refusalsOf, withinPolicy } from './policy.ts';
+import type { ExecutablePolicy } from './policy.ts';
 import { ProcTable } from './process-table-proc.ts';
 import { psTable } from './process-table-ps.ts';
 import type { ProcessTable, Seen } from './process-table.ts';
@@ -46,6 +50,8 @@ export interface ExecutableRuntimeOptions {
   readonly output?: OutputLimits;
   /** Between SIGTERM and SIGKILL for what an agent that ended by itself left running, ms. Default 2,000. */
   readonly leftoverGraceMs?: number;
+  /** What the operator lets them use. Default: as much as there is. */
+  readonly policy?: ExecutablePolicy;
   /** Default: by platform. */
   readonly table?: ProcessTable;
 }
@@ -82,12 +88,14 @@ class DirectRuntime implements ExecutableRuntime {
   /** Labels of launches under way and of children, whose option files are in use. */
   private readonly inUse = new Set<Labels>();
   private readonly memory = outOfMemoryWitness();
+  private readonly groups: ControlGroups;
   private lastStart: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: ExecutableRuntimeOptions) {
     this.table = options.table ?? (process.platform === 'linux' ? new ProcTable() : psTable());
     this.files = new OptionFiles(join(options.temporaryFolder, `coral-options-${options.instance}`));
     this.adopted = new AdoptedProcesses(this.table);
+    this.groups = new ControlGroups(options.instance);
   }
 
   async unavailable(): Promise<string | undefined> {
@@ -96,9 +104,13 @@ class DirectRuntime implements ExecutableRuntime {
       : undefined;
   }
 
+  async refuses(plan: AgentPlan): Promise<readonly string[]> {
+    return refusalsOf(plan, this.options.policy);
+  }
+
   async launch(spec: LaunchSpec, signal: AbortSignal): Promise<Handle> {
     const { environment: server, debugEnvironment: debug = {} } = this.options;
-    return this.launchWith(spec, { server, debug }, signal);
+    return this.launchWith(withinPolicy(spec, this.options.policy), { server, debug }, signal);
   }
 
   async launchWith(spec: LaunchSpec, parts: EnvironmentParts, signal: AbortSignal): Promise<Handle> {
@@ -157,8 +169,12 @@ class DirectRuntime implements ExecutableRuntime {
     if (child) return child.stop(graceMs);
     const ours = readHandle(handle);
     if (!ours || ours.boot !== (await this.table.boot())) return { gone: true, left: [] };
-    const receipt = await this.adopted.end(ours, graceMs);
-    if (receipt.gone) await this.files.remove(ours.labels);
+    const group = this.groups.of(ours.mark);
+    const receipt = await this.adopted.end({ ...ours, ...(group && { group }) }, graceMs);
+    if (receipt.gone) {
+      group?.remove();
+      await this.files.remove(ours.labels);
+    }
     return receipt;
   }
 
@@ -181,7 +197,9 @@ class DirectRuntime implements ExecutableRuntime {
         : leftoverHandle(mark, members, boot);
       return { handle, labels: labelsIn(mark)! };
     });
-    await this.files.sweep([...found.map(({ labels }) => labels), ...this.inUse]);
+    const inUse = [...found.map(({ labels }) => labels), ...this.inUse];
+    this.groups.sweep(inUse.map(markOf));
+    await this.files.sweep(inUse);
     return found;
   }
 
@@ -191,6 +209,7 @@ class DirectRuntime implements ExecutableRuntime {
 
   async close(): Promise<void> {
     this.adopted.close();
+    if (this.children.size === 0) this.groups.sweep([]);
     this.unclaimed.clear();
     for (const child of this.children.values()) child.abandon();
     this.children.clear();
@@ -211,36 +230,53 @@ class DirectRuntime implements ExecutableRuntime {
     const { how, labels } = spec;
     if (how.kind !== 'executable') throw new Error('unreachable');
     this.memory.refresh();
-    let started: ChildHandle;
-    try {
-      started = spawn(program, how.arguments, {
+    const mark = markOf(labels);
+    const { group: made, unlimited } = this.groups.make(mark, how.resources ?? {});
+    const begin = (): ChildHandle =>
+      spawn(program, how.arguments, {
         cwd: spec.folder,
         env: environment,
         detached: true, // a session and process group of its own: ended as a whole, and no Ctrl-C of ours reaches it
         stdio: ['ignore', 'pipe', 'pipe'],
       });
+    let begun: { readonly started: ChildHandle; readonly trouble?: string };
+    try {
+      begun = made === undefined ? { started: begin() } : made.startIn(begin);
     } catch (error) {
+      made?.remove();
       throw startFailure(program, error);
     }
+    const { started, trouble } = begun;
     const { pid } = started;
     if (pid === undefined) {
+      made?.remove();
       throw startFailure(program, await new Promise((resolve) => started.once('error', resolve)));
     }
     // In the same turn: until Node has waited for it, even a program that ended at once still has its entry.
-    const handle = handleFor(pid, this.table.startOf(pid) ?? '', boot, labels);
+    const start = this.table.startOf(pid) ?? '';
+    // Where this process itself may still be in it, nothing is ended by way of it.
+    const group = trouble === undefined ? made : undefined;
+    const lacking = group?.limit(how.resources ?? {}) ?? [];
+    const outside = trouble === undefined ? [] : [`Its limits do not hold: ${trouble}.`];
+    const handle = handleFor(pid, start, boot, labels, [...unlimited, ...lacking, ...outside]);
     started.on('error', () => undefined); // a signal that could not be sent; the next look tells
     const context: ChildContext = {
       table: this.table,
       now: this.options.now,
       output: this.options.output ?? DEFAULT_OUTPUT_LIMITS,
       leftoverGraceMs: this.options.leftoverGraceMs ?? 2_000,
-      outOfMemory: () => this.memory.ask(),
+      outOfMemory: () => {
+        // Asked in any case: a kill in the agent's own group is also counted in the server's.
+        const isCounted = this.memory.ask();
+        return group?.ranOutOfMemory() === true ? 'limit' : isCounted ? 'machine' : undefined;
+      },
       cleanUp: async () => {
+        group?.remove();
         await this.files.remove(labels);
         this.inUse.delete(labels);
       },
     };
-    const child = new Child(started, spec, { pid, start: handle.start, mark: markOf(labels) }, context);
+    const child = new Child(started, spec, { pid, start, mark, ...(group && { group }) }, context);
     return { child, handle };
   }
 

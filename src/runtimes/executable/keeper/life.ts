@@ -65,7 +65,7 @@ export async function startKeeper(
     if (isOurs) rmSync(file, { force: true });
     removeSocket(socket, folder);
     desk.close();
-    end();
+    void runtime.close().finally(end);
   };
   const endAll = async (graceMs: number, isOurs = true): Promise<void> => {
     await keeper.endAll(graceMs).catch(() => undefined);

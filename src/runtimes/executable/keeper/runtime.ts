@@ -5,6 +5,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ending } from '../../../domain/exit.ts';
+import type { AgentPlan } from '../../../domain/graph.ts';
 import type { LaunchSpec } from '../../../domain/launch.ts';
 import { LaunchFailure } from '../../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../../ports/runtime.ts';
@@ -14,6 +15,7 @@ import { Share } from '../../share.ts';
 import { Watch } from '../../watch.ts';
 import { inherited } from '../environment.ts';
 import { readHandle } from '../handle.ts';
+import { withinPolicy } from '../policy.ts';
 import { executableRuntime } from '../runtime.ts';
 import type { ExecutableRuntime, ExecutableRuntimeOptions } from '../runtime.ts';
 import { KeeperLink, KeeperLost } from './link.ts';
@@ -62,12 +64,16 @@ class KeptRuntime implements Runtime {
     return this.direct.unavailable();
   }
 
+  refuses(plan: AgentPlan): Promise<readonly string[]> {
+    return this.direct.refuses!(plan);
+  }
+
   async launch(spec: LaunchSpec, signal: AbortSignal): Promise<Handle> {
     const { how } = spec;
     if (how.kind !== 'executable') throw new LaunchFailure(`A ${how.kind} agent is no executable.`);
     if (signal.aborted) throw new LaunchFailure('The launch was given up before the program was started.');
     const ask = {
-      spec: toWire(spec),
+      spec: toWire(withinPolicy(spec, this.options.policy)),
       inherited: inherited(this.options.environment, how.inheritEnvironment),
       debug: this.options.debugEnvironment ?? {},
     };

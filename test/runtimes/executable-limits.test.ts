@@ -1,0 +1,161 @@
+/** What executables may use, and that nothing gets out of their control group. Real groups, where this user may make them. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ExecutableResources } from '../../src/domain/definition.ts';
+import type { LaunchSpec } from '../../src/domain/launch.ts';
+import type { Handle, Line } from '../../src/ports/runtime.ts';
+import { startTimeOf } from '../../src/process-identity.ts';
+import { ControlGroups } from '../../src/runtimes/executable/control-groups.ts';
+import { findPlaces } from '../../src/runtimes/executable/control-places.ts';
+import { executableRuntime, type ExecutableRuntimeOptions } from '../../src/runtimes/executable/runtime.ts';
+import { INSTANCE } from '../contracts/runtime.ts';
+import { executableSpec, executableWorld, keptWorld } from './executable-world.ts';
+
+const MiB = 1024 ** 2;
+const cannot = new ControlGroups('test').missing().join('; ');
+
+const limited = (script: string, resources: ExecutableResources): LaunchSpec => {
+  const spec = executableSpec('sh', ['-c', script]);
+  return { ...spec, how: { ...spec.how, resources } as LaunchSpec['how'] };
+};
+
+/** Every folder of this instance's groups that is there. */
+function groups(): string[] {
+  return findPlaces('coral-of-nobody').flatMap(({ folder }) => {
+    const above = folder.slice(0, folder.lastIndexOf('/'));
+    return readdirSync(above)
+      .filter((name) => /^coral-[0-9a-f]{24}$/.test(name))
+      .flatMap((name) => readdirSync(`${above}/${name}`, { withFileTypes: true }))
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => `${entry.parentPath}/${entry.name}`);
+  });
+}
+
+const programOf = (pid: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+};
+
+describe.each([
+  ['by the server itself', executableWorld],
+  ['by a keeper', keptWorld],
+])('an executable started %s', (_name, open) => {
+  let world: Awaited<ReturnType<typeof open>>;
+  let before: string[];
+  beforeEach(async (context) => {
+    before = groups();
+    if (cannot !== '') context.skip(cannot);
+    world = await open();
+  });
+  afterEach(async () => {
+    await world?.close();
+    expect(groups().filter((one) => !before.includes(one))).toEqual([]);
+  });
+
+  const run = async (spec: LaunchSpec) => {
+    const lines: string[] = [];
+    const observer = { line: ({ text }: Line) => void lines.push(text) };
+    const handle = await world.runtime.launch(spec, new AbortController().signal, observer);
+    const ended = world.runtime.attach(handle, observer).ended;
+    return { handle, ended, lines };
+  };
+
+  it('that uses up its memory is ended by the kernel, and its end says so', async () => {
+    const grow = "exec node -e 'const held = []; for (;;) held.push(Buffer.alloc(1 << 20, 1))'";
+    const { handle, ended } = await run(limited(grow, { memory: 64 * MiB }));
+    expect(handle['unlimited']).toBeUndefined();
+    expect(await ended).toMatchObject({
+      kind: 'out_of_memory',
+      detail: expect.stringContaining('resources.memory'),
+    });
+  });
+
+  it('gets no more processes than it may', async () => {
+    const fork = 'for i in 1 2 3 4 5 6 7 8; do sleep 60 & done; jobs | wc -l; kill $(jobs -p)';
+    const { ended, lines } = await run(limited(`(${fork}) || echo refused`, { pids: 4 }));
+    await ended;
+    expect(lines.join('\n')).toMatch(/fork|refused/i);
+  });
+
+  it('is held to its share of the CPUs', async () => {
+    const { handle, lines, ended } = await run(
+      limited('cat /proc/self/cgroup; exec sleep 600', { cpus: 0.25 }),
+    );
+    await expect.poll(() => lines.length).toBeGreaterThan(1);
+    expect(await world.runtime.stop(handle, 1_000)).toEqual({ gone: true, left: [] });
+    await ended;
+    expect(lines.filter((line) => /coral-[0-9a-f]{24}/.test(line)).length).toBeGreaterThan(0);
+  });
+
+  it('leaves nothing, whatever its descendants did to hide', async () => {
+    const hide = 'setsid env -i sleep 600 & exec sleep 600';
+    const { handle, ended } = await run(limited(hide, {}));
+    const inside = (): string[] =>
+      groups()
+        .filter((one) => !before.includes(one))
+        .flatMap((one) => readFileSync(`${one}/cgroup.procs`, 'utf8').trim().split('\n'));
+    await expect.poll(() => inside().map(programOf)).toEqual(['sleep', 'sleep']);
+    const hidden = inside();
+    expect(await world.runtime.stop(handle, 1_000)).toEqual({ gone: true, left: [] });
+    for (const pid of hidden) expect(startTimeOf(Number(pid))).toBeUndefined();
+    await ended;
+  });
+});
+
+it('an earlier server’s agent is found in its group, and the group goes with it', async (context) => {
+  if (cannot !== '') context.skip(cannot);
+  const world = await executableWorld();
+  const options: ExecutableRuntimeOptions = {
+    instance: INSTANCE,
+    environment: process.env,
+    now: Date.now,
+    temporaryFolder: world.temporaryFolder,
+  };
+  const before = groups();
+  const first = executableRuntime(options);
+  const handle: Handle = await first.launch(
+    limited('setsid env -i sleep 600 & exec sleep 600', {}),
+    new AbortController().signal,
+    { line: () => undefined },
+  );
+  await first.close();
+  const second = executableRuntime(options);
+  await second.list();
+  const made = groups().filter((one) => !before.includes(one));
+  expect(made.length).toBeGreaterThan(0);
+  expect(await second.stop(handle, 500)).toEqual({ gone: true, left: [] });
+  for (const one of made) expect(existsSync(one)).toBe(false);
+  await second.close();
+  await world.close();
+});
+
+it('where no group can be made, an agent runs and it is said what does not hold for it', () => {
+  const nowhere = new ControlGroups('test', () => []);
+  const { group, unlimited } = nowhere.make('a mark', { memory: MiB, pids: 5 });
+  expect(group).toBeUndefined();
+  expect(unlimited).toEqual([
+    expect.stringMatching(/^Its memory is not limited: the server may make no control groups.*\.$/),
+    expect.stringMatching(/^Its processes are not limited: .*\.$/),
+  ]);
+  expect(nowhere.missing()).toHaveLength(3);
+});
+
+it('who asks for more than the operator allows is refused, and who does not ask gets that', async () => {
+  const runtime = executableRuntime({
+    instance: INSTANCE,
+    environment: {},
+    now: Date.now,
+    temporaryFolder: '/tmp',
+    policy: { maxMemory: 64 * MiB, maxPids: 10 },
+  });
+  const plan = {
+    runtime: { ...executableSpec('sh', []).how, resources: { memory: 65 * MiB, cpus: 9, pids: 3 } },
+  };
+  expect(await runtime.refuses!(plan as never)).toEqual([
+    `It asks for ${65 * MiB} bytes of memory; this server allows ${64 * MiB} (executable.policy.maxMemory).`,
+  ]);
+  await runtime.close();
+});
