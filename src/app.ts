@@ -3,7 +3,6 @@
  * knows more than its neighbours.
  */
 import { hash, timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { ApiKeys } from './api-keys.ts';
 import { processEnvironment, type Config } from './config.ts';
@@ -35,7 +34,7 @@ import type { AgentDoors } from './ports/agent-doors.ts';
 import { SILENT, type Log } from './ports/log.ts';
 import type { Fault } from './ports/registry.ts';
 import type { Runtime } from './ports/runtime.ts';
-import { logDockerCheck, openConfiguredDocker } from './configured-docker.ts';
+import { logDockerCheck, openConfiguredDocker, type DockerParts } from './configured-docker.ts';
 import { openConfiguredRegistry } from './configured-registry.ts';
 import { isAlive } from './process-identity.ts';
 import { hasKept } from './runtimes/executable/keeper/kept-files.ts';
@@ -133,17 +132,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     acquired('the registry', () => registry.close());
 
     let address = config.network.bindAddress;
-    // Agents come when everything is there: the MCP door is made further below.
-    let mcp: (request: IncomingMessage, response: ServerResponse) => boolean = () => false;
-    /** Came in by an agents' door, under whatever name containers have for this machine. */
-    const fromDoors = new WeakSet<IncomingMessage>();
-    const doors = agentDoors({
-      handle(request, response) {
-        fromDoors.add(request);
-        return mcp(request, response);
-      },
-      server: () => ({ address, port }),
-    });
+    const running: { coral?: Coral } = {};
+    const doors = agentDoors({ server: () => ({ address, port }) });
     acquired("the agents' doors", () => doors.close());
     const parts: RuntimeParts = {
       instance: state.instance,
@@ -153,6 +143,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       host,
       environment,
       doors,
+      living: () => running.coral?.living(),
       log,
     };
     const runtimes = runtimesFor(config, parts);
@@ -194,6 +185,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       // A command's own server is gone soon: where it listens says nothing about who will be reached.
       ...(options.embedded !== true && { expectedPort: port }),
     });
+    running.coral = coral;
     // For a start that fails later. Otherwise sessions end first, while agents can still say goodbye: see below.
     acquired('the engine', () => coral.shutdown('everything'));
 
@@ -209,7 +201,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       warn: (message, error) => log.warn(message, error === undefined ? {} : { error }),
       idleMs: config.limits.mcpIdleTimeout,
       bodyLimit: config.limits.bodySize,
-      allowHost: (request) => (fromDoors.has(request) ? undefined : guard.check(request)?.message),
+      allowHost: (request) => (doors.letIn(request) ? undefined : guard.check(request)?.message),
       customTools: {
         call: async ({ key, agent, customTools: tools }, name, args, signal) => {
           const tool = tools[name];
@@ -219,7 +211,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       },
     });
     acquired('the MCP door', () => door.close());
-    mcp = (request, response) => door.handle(request, response);
+    doors.serve((request, response) => door.handle(request, response));
 
     const http = createHttpServer({
       coral,
@@ -277,6 +269,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 
 interface RuntimeParts {
   readonly doors: AgentDoors;
+  readonly living: NonNullable<DockerParts['living']>;
   readonly log: Log;
   readonly instance: string;
   /** Where option files are written. */

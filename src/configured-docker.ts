@@ -19,6 +19,8 @@ export interface DockerParts {
   /** The server's own: where Docker's programs are told of engine and configuration. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly doors?: AgentDoors;
+  /** What lives, once that is known. */
+  readonly living?: DockerRuntimeOptions['living'];
   readonly log?: Log;
 }
 
@@ -73,7 +75,7 @@ export function usesDocker(registry: Registry): boolean {
 }
 
 function dockerOptions(config: Config, parts: DockerParts): DockerRuntimeOptions {
-  const { instance, host, environment, doors, log } = parts;
+  const { instance, host, environment, doors, living, log } = parts;
   const { docker, debug, folder } = config;
   const { maxMemory, maxCpus, maxPids, volumeRoots, capabilities, networks, gpus } = docker.policy;
   return {
@@ -93,6 +95,7 @@ function dockerOptions(config: Config, parts: DockerParts): DockerRuntimeOptions
       ...(maxPids !== undefined && { maxPids }),
     },
     ...(doors !== undefined && { doors }),
+    ...(living !== undefined && { living }),
     ...(docker.address !== undefined && { address: docker.address }),
     debugEnvironment: debug.additionalDockerEnvironment,
     containerTemporaryFolder: docker.containerTemporaryDirectory,

@@ -1,7 +1,6 @@
 /** What can be asked of a session. Times, ids and secrets come in as values; `decide.ts` answers with facts. */
 import type { JournalledHandle, SessionEndCause, WaitFilter } from './event.ts';
 import type { Ending, StopCause } from './exit.ts';
-import type { RuntimeKind } from './definition.ts';
 import type { AgentPlan } from './graph.ts';
 import type { SessionRuntimeSettings } from './wire/request.ts';
 
@@ -27,8 +26,6 @@ export type Command =
   | {
       readonly type: 'recover';
       readonly port?: number;
-      /** Runtimes whose agents cannot reach a server that was started again. */
-      readonly cutOff: readonly RuntimeKind[];
       readonly jitter: number;
     }
   /** ms from execution; undefined: none. */
@@ -45,8 +42,8 @@ export type Command =
       readonly agent: string;
       readonly attempt: number;
       readonly secretDigest: string;
-      /** The server's port as the agent is told. */
-      readonly port: number;
+      /** The server's port as the agent is told, where it is lost when that changes. */
+      readonly port?: number;
     }
   | {
       readonly type: 'report_started';

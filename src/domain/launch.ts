@@ -72,11 +72,9 @@ export function launchSpec(input: LaunchInput): LaunchSpec {
 
   const options: Record<string, string> = {};
   const files: OptionFile[] = [];
-  const secrets = [input.secret];
   for (const [name, option] of Object.entries(plan.options)) {
     const value = valueOf(option, optionKey(plan.name, name), input.sealed);
     if (!value) continue;
-    if (option.sealed) secrets.push(...textsOf(value, option.base64));
     if (name in server) continue;
     if (option.transport === 'fs') files.push({ variable: name, parts: encodeForFile(value) });
     else options[name] = encodeForEnvironment(value, option.base64);
@@ -93,8 +91,16 @@ export function launchSpec(input: LaunchInput): LaunchSpec {
     version: input.version,
     how: plan.runtime,
     address: input.address,
-    secrets: [...new Set([...secrets, ...secretsIn(environment)])],
+    secrets: [...new Set([input.secret, ...secretsOf(plan, input.sealed), ...secretsIn(environment)])],
   };
+}
+
+/** Every form in which an agent's sealed options may turn up in what it prints. */
+export function secretsOf(plan: AgentPlan, sealed: LaunchInput['sealed']): readonly string[] {
+  return Object.entries(plan.options).flatMap(([name, option]) => {
+    const value = option.sealed ? valueOf(option, optionKey(plan.name, name), sealed) : undefined;
+    return value === undefined ? [] : textsOf(value, option.base64);
+  });
 }
 
 /** The same launch, with the server under another address (`HOST:PORT`): what depends on where the agent runs. */

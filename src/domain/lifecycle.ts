@@ -161,13 +161,6 @@ export function recover(state: SessionState, command: Of<'recover'>, now: number
   for (const agent of state.agents.values()) {
     const name = agent.plan.name;
     const { phase } = agent;
-    const isLive = phase.type === 'running' || phase.type === 'launching';
-    if (isLive && command.cutOff.includes(agent.plan.runtime.kind)) {
-      const detail = `The server was started again, and a ${agent.plan.runtime.kind} agent has no way to it any more; it was ended.`;
-      const ending: Ending = { kind: 'lost', detail };
-      events.push(...exitOf(state, agent, phase.attempt, ending, 'server_lost', command.jitter, now));
-      continue;
-    }
     const isOutOfReach =
       phase.type === 'running' &&
       command.port !== undefined &&
@@ -199,7 +192,7 @@ export function beginLaunch(state: SessionState, command: Of<'begin_launch'>): D
       agent: command.agent,
       attempt: command.attempt,
       secretDigest: command.secretDigest,
-      port: command.port,
+      ...(command.port !== undefined && { port: command.port }),
     },
   ];
 }

@@ -15,6 +15,7 @@ import type { AgentDetail } from '../domain/agent-detail.ts';
 import type { JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
 import type { OutputStore } from '../ports/output.ts';
 import type { Registry } from '../ports/registry.ts';
+import type { Living } from '../ports/runtime.ts';
 import type { Delivery } from './webhook-runner.ts';
 import type { Participant } from './participant.ts';
 import type { Quarantined } from './quarantine.ts';
@@ -64,6 +65,9 @@ export interface Coral {
   authenticate(secret: string): Participant | undefined;
   /** The agent by name, for the puppet API; throws `unknown_session` or `agent_not_in_session`. */
   participant(key: SessionKey, agent: string): Participant;
+
+  /** What lives now: for those who remove what does not. */
+  living(): Living;
 
   readonly feed: Feed;
   readonly archive: Archive;

@@ -24,7 +24,7 @@ import { Outbox } from './outbox.ts';
 import type { OutboxOptions } from './webhook-runner.ts';
 import { ParticipantOf } from './participant-of.ts';
 import { endQuarantined, stopAgents, type Quarantined } from './quarantine.ts';
-import { quarantinedIds, recover } from './recovery.ts';
+import { livingOf, quarantinedIds, recover } from './recovery.ts';
 import type { EngineSettings, World } from './world.ts';
 
 /** What the engine is made of. */
@@ -183,6 +183,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
       if (!runner.state.agents.has(agent)) throw noSuchAgent(key, agent);
       return new ParticipantOf(runner, agent);
     },
+    living: () => livingOf(directory),
     feed,
     archive,
     deliveries: () => outbox?.list() ?? [],

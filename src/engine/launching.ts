@@ -1,6 +1,7 @@
 /** One launch of one agent: the intent is written down, the runtime acts, and what came of it is written down. */
 import type { Duty } from '../domain/duties.ts';
-import { launchSpec, type LaunchSpec } from '../domain/launch.ts';
+import type { AgentPlan } from '../domain/graph.ts';
+import { launchSpec, secretsOf, type LaunchInput, type LaunchSpec } from '../domain/launch.ts';
 import { hasSealed } from '../domain/sealed.ts';
 import { reasonOf } from '../domain/reason.ts';
 import { Refusal } from '../domain/refusal.ts';
@@ -27,7 +28,8 @@ export async function launchAgent(
   credentials.add(secretDigest, new ParticipantOf(runner, duty.agent, secretDigest));
   try {
     // The intent is written down before the act, so that a crash in between is found by the label.
-    await runner.submit({ type: 'begin_launch', ...ref, secretDigest, port: runner.world.agentPort() });
+    const port = runtime.keepsAddress === true ? {} : { port: runner.world.agentPort() };
+    await runner.submit({ type: 'begin_launch', ...ref, secretDigest, ...port });
   } catch (error) {
     credentials.remove(secretDigest);
     if (error instanceof Refusal) return;
@@ -51,6 +53,15 @@ export async function launchAgent(
   await runtime.release?.(handle);
 }
 
+/** What must not be shown of an agent that an earlier server launched; its own secret is known to nobody any more. */
+export async function sealedSecrets(runner: SessionRunner, plan: AgentPlan): Promise<readonly string[]> {
+  return secretsOf(plan, await openSealed(runner, plan));
+}
+
+async function openSealed(runner: SessionRunner, plan: AgentPlan): Promise<LaunchInput['sealed']> {
+  return hasSealed(plan) ? runner.world.vault.open(runner.stream) : {};
+}
+
 /** What the runtime is to launch, with the values that are sealed beside the journal. */
 async function specOf(
   runner: SessionRunner,
@@ -65,7 +76,7 @@ async function specOf(
     labels: { instance: world.instance, session: state.sessionId, ...ref },
     namespace: state.namespace,
     plan,
-    sealed: hasSealed(plan) ? await world.vault.open(runner.stream) : {},
+    sealed: await openSealed(runner, plan),
     secret,
     address: runtime.addressOf(world.agentPort()),
     version: plan.id.version,

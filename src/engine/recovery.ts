@@ -8,7 +8,7 @@ import { sessionStream } from '../domain/event.ts';
 import { reasonOf } from '../domain/reason.ts';
 import { foldSession, type SessionState } from '../domain/state.ts';
 import type { Journal, JournalRecord, StreamInfo } from '../ports/journal.ts';
-import type { Handle, Runtime } from '../ports/runtime.ts';
+import type { Handle, Living, Runtime } from '../ports/runtime.ts';
 import type { Directory } from './directory.ts';
 import { quarantineOf } from './quarantine.ts';
 import { SessionRunner } from './session-runner.ts';
@@ -48,13 +48,8 @@ export async function recover(
   }
   await eraseOrphans(world, directory);
   const jitter = world.host.random();
-  const cutOff = [...world.runtimes.values()].flatMap(({ kind, cutOffByRestart }) =>
-    cutOffByRestart ? [kind] : [],
-  );
   await Promise.all(
-    runners.map((runner) =>
-      runner.submit({ type: 'recover', jitter, cutOff, ...(port !== undefined && { port }) }),
-    ),
+    runners.map((runner) => runner.submit({ type: 'recover', jitter, ...(port !== undefined && { port }) })),
   );
   // Before anything is launched: what is found now is of an earlier life.
   const { leftovers, kept } = await sweep(world, runners, directory);
@@ -176,8 +171,8 @@ function attemptKey({ session, agent, attempt }: Attempt): string {
   return `${session}/${attempt}/${agent}`;
 }
 
-/** Attempts that run or were being launched, as the journal says. */
-function liveAttempts(runners: readonly SessionRunner[]): ReadonlySet<string> {
+/** Attempts that run or are being launched, as the journal says. */
+function liveAttempts(runners: Iterable<SessionRunner>): ReadonlySet<string> {
   const live = new Set<string>();
   for (const { state } of runners) {
     for (const { phase, plan } of state.agents.values()) {
@@ -186,6 +181,17 @@ function liveAttempts(runners: readonly SessionRunner[]): ReadonlySet<string> {
     }
   }
   return live;
+}
+
+/** What lives as far as the journal says: sessions that are open, attempts in them. Of quarantined sessions everything may. */
+export function livingOf(directory: Directory): Living {
+  const attempts = liveAttempts(directory.runners());
+  const quarantined = quarantinedIds(directory);
+  const open = new Set(Array.from(directory.runners(), ({ state }) => state.sessionId));
+  return {
+    session: (id) => open.has(id) || quarantined.has(id),
+    attempt: (labels) => attempts.has(attemptKey(labels)) || quarantined.has(labels.session),
+  };
 }
 
 /** Secrets of sessions that were never written down, or are closed. */

@@ -1,6 +1,7 @@
 /** One attempt of one agent while it lives: what it prints, that it does something, and how it ends. */
 import type { Handle, Observer, Runtime } from '../ports/runtime.ts';
 import { releaseEnded } from './kept.ts';
+import { sealedSecrets } from './launching.ts';
 import type { SessionRunner } from './session-runner.ts';
 import { CONNECT_WARNING } from './world.ts';
 
@@ -112,6 +113,12 @@ export function observe(runner: SessionRunner, ref: Attempt, progressed: (text: 
       output.append(sessionId, { agent, attempt, ...line });
     },
     resume: () => output.place(sessionId, agent, attempt),
+    newest: async (limit) =>
+      (await output.tail(sessionId, limit, agent)).filter((line) => line.attempt === attempt),
+    secrets: async () => {
+      const plan = runner.state.agents.get(agent)?.plan;
+      return plan === undefined ? [] : sealedSecrets(runner, plan).catch(() => []);
+    },
     kept: () => output.flush(sessionId),
     dropped: (bytes) => output.countDropped(sessionId, bytes),
     visible: (seen) => void runner.report({ type: 'report_observed', agent, attempt, seen }),

@@ -8,6 +8,7 @@ import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OutputLine } from '../ports/output.ts';
+import type { Place } from '../ports/runtime.ts';
 import type { Appender } from './appender.ts';
 import { decodeHeader, decodeLine, encodeHeader, numberOf, placeIn } from './line-code.ts';
 import type { LineSource } from './merge.ts';
@@ -83,7 +84,7 @@ export class AgentFile {
   }
 
   /** The place the newest line of that attempt came from; nothing when none of the last lines says. */
-  async place(attempt: number): Promise<number | undefined> {
+  async place(attempt: number): Promise<Place | undefined> {
     for (const path of [this.current, this.older]) {
       const texts = await withFile(path, async (file) => {
         const { size } = await file.stat();

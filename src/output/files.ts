@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import type { NewLine, OutputLine, OutputStore } from '../ports/output.ts';
+import type { Place } from '../ports/runtime.ts';
 import { Appender } from './appender.ts';
 import { Followers } from './followers.ts';
 import { SessionOutput } from './session-output.ts';
@@ -72,7 +73,7 @@ class FileOutput implements OutputStore {
     return limit > 0 ? ((await this.output(session)?.tail(limit, agent)) ?? []) : [];
   }
 
-  async place(session: string, agent: string, attempt: number): Promise<number | undefined> {
+  async place(session: string, agent: string, attempt: number): Promise<Place | undefined> {
     return this.output(session)?.place(agent, attempt);
   }
 

@@ -4,13 +4,14 @@
  * line of a file is a header that names the agent.
  */
 import type { OutputLine } from '../ports/output.ts';
+import type { Place } from '../ports/runtime.ts';
 
 /** Longest text kept of one line, bytes of UTF-8. */
 export const MAX_TEXT_BYTES = 64 * 1024;
 
 /** A line as it is written, with its end. */
-export function encodeLine(line: OutputLine, at?: number): string {
-  const place = at === undefined ? '' : `,${at}`;
+export function encodeLine(line: OutputLine, at?: Place): string {
+  const place = at === undefined ? '' : `,${JSON.stringify(at)}`;
   const end = line.sensitive ? `,1${place}]\n` : at === undefined ? ']\n' : `,0${place}]\n`;
   const io = line.io === 'out' ? '"o"' : '"e"';
   return `[${line.number},${line.time},${line.attempt},${io},${JSON.stringify(line.text)}${end}`;
@@ -43,11 +44,13 @@ export function decodeLine(text: string, agent: string): OutputLine | undefined 
 }
 
 /** The place a line of that attempt came from; nothing for any other text. */
-export function placeIn(text: string, attempt: number): number | undefined {
+export function placeIn(text: string, attempt: number): Place | undefined {
   if (!text.startsWith('[') || !text.endsWith(']')) return undefined;
   try {
     const parts = JSON.parse(text) as unknown[];
-    return parts[2] === attempt && typeof parts[6] === 'number' ? parts[6] : undefined;
+    const place = parts[6];
+    const isPlace = typeof place === 'number' || typeof place === 'string';
+    return parts[2] === attempt && isPlace ? place : undefined;
   } catch {
     return undefined;
   }

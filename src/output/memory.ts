@@ -1,5 +1,6 @@
 /** The output store in memory: for tests, demos and servers that keep nothing. Bounded per agent and in all. */
 import type { NewLine, OutputLine, OutputStore } from '../ports/output.ts';
+import type { Place } from '../ports/runtime.ts';
 import { Followers } from './followers.ts';
 import { cutText } from './line-code.ts';
 import { mergeLast } from './merge.ts';
@@ -28,7 +29,7 @@ interface Session {
   dropped: number;
   readonly agents: Map<string, Kept>;
   /** The place of each agent's newest line that had one. */
-  readonly places: Map<string, { readonly attempt: number; readonly at: number }>;
+  readonly places: Map<string, { readonly attempt: number; readonly at: Place }>;
 }
 
 /** An output store that ends with the process. */
@@ -91,7 +92,7 @@ class MemoryOutput implements OutputStore {
     return mergeLast(this.linesOf(session, agent), Math.max(0, limit));
   }
 
-  async place(session: string, agent: string, attempt: number): Promise<number | undefined> {
+  async place(session: string, agent: string, attempt: number): Promise<Place | undefined> {
     const newest = this.sessions.get(session)?.places.get(agent);
     return newest?.attempt === attempt ? newest.at : undefined;
   }

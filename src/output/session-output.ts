@@ -6,6 +6,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NewLine, OutputLine } from '../ports/output.ts';
+import type { Place } from '../ports/runtime.ts';
 import { AgentFile, agentIn, CURRENT, OLDER, replaceFile } from './agent-file.ts';
 import type { Appender } from './appender.ts';
 import { cutText, encodeLine } from './line-code.ts';
@@ -122,7 +123,7 @@ export class SessionOutput {
     });
   }
 
-  async place(agent: string, attempt: number): Promise<number | undefined> {
+  async place(agent: string, attempt: number): Promise<Place | undefined> {
     await this.inTurn(() => this.load());
     await this.flush();
     return this.inTurn(async () => this.files.get(agent)?.place(attempt));

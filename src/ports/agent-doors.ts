@@ -5,10 +5,14 @@
 export interface AgentDoors {
   /**
    * Listens at an address of this machine, or at a Unix socket (mode 0666: whoever reaches its folder may dial it).
-   * Rejects when the address is not this machine's.
+   * `port`: that one and no other, because agents were told of it; by default the server's own where it is free.
+   * Rejects when the address is not this machine's, or the port is taken.
    */
-  open(at: { readonly host: string } | { readonly socket: string }): Promise<AgentDoor>;
+  open(at: DoorPlace): Promise<AgentDoor>;
 }
+
+/** Where a door is. */
+export type DoorPlace = { readonly host: string; readonly port?: number } | { readonly socket: string };
 
 /** A listener that is open. */
 export interface AgentDoor {

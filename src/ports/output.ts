@@ -2,6 +2,9 @@
  * What agents print, line by line, kept with the session until it is purged. Lines are numbered 1, 2, 3 … per
  * session in the order they arrived. Bounded: a line by bytes, an agent by rolling. Not part of the journal.
  */
+import type { Place } from './runtime.ts';
+
+/** A kept line. */
 export interface OutputLine {
   readonly number: number;
   readonly time: number;
@@ -16,7 +19,7 @@ export interface OutputLine {
 /** A line as it comes. */
 export interface NewLine extends Omit<OutputLine, 'number'> {
   /** The place after it, where it came from: kept with it, shown to nobody. */
-  readonly at?: number;
+  readonly at?: Place;
 }
 
 /** Keeps lines and hands them out. */
@@ -24,7 +27,7 @@ export interface OutputStore {
   /** Takes a line at once (memory first, disk soon after); never throws, never blocks the caller. */
   append(session: string, line: NewLine): void;
   /** The `at` of the newest kept line of that attempt of an agent; undefined when none has one. */
-  place(session: string, agent: string, attempt: number): Promise<number | undefined>;
+  place(session: string, agent: string, attempt: number): Promise<Place | undefined>;
   /** Counts bytes that were given up before they became a line (a runtime's `dropped`). */
   countDropped(session: string, bytes: number): void;
   /** Kept lines of a session with number > after, oldest first, at most `limit`; optionally of one agent. */

@@ -28,6 +28,9 @@ export class LaunchFailure extends Error {
   }
 }
 
+/** Where a line ends in what a runtime keeps of an agent's output; only that runtime knows what it says. */
+export type Place = number | string;
+
 /** One line an agent printed; `time` is wall-clock ms. */
 export interface Line {
   readonly io: 'out' | 'error';
@@ -35,7 +38,7 @@ export interface Line {
   readonly time: number;
   readonly sensitive?: true;
   /** The place after it, where the runtime itself keeps output until somebody else does: see `Observer.resume`. */
-  readonly at?: number;
+  readonly at?: Place;
 }
 
 /** Where a runtime tells what it sees while an attachment lives. Called in order, never after `ended` resolved. */
@@ -44,7 +47,11 @@ export interface Observer {
   /** Output bytes that were given up because they came too fast. */
   dropped?(bytes: number): void;
   /** Asked once, before the first line: the `at` of the last line of this thing that is kept already. */
-  resume?(): Promise<number | undefined>;
+  resume?(): Promise<Place | undefined>;
+  /** The newest lines of this thing that are kept already, oldest first, at most `limit`. */
+  newest?(limit: number): Promise<readonly Line[]>;
+  /** Values that must not be shown in the last words of a thing that an earlier life launched; never rejects. */
+  secrets?(): Promise<readonly string[]>;
   /** Asked before the runtime lets go of output that it kept: resolves when all lines told so far are kept. */
   kept?(): Promise<void>;
   /** The thing cannot be seen for now (`false`) or is seen again (`true`). */
@@ -81,11 +88,20 @@ export interface Found {
   readonly labels: Labels;
 }
 
+/** What lives, asked by those who remove what does not. */
+export interface Living {
+  session(id: string): boolean;
+  attempt(labels: Pick<Labels, 'session' | 'agent' | 'attempt'>): boolean;
+}
+
 /** One way to run agents. */
 export interface Runtime {
   readonly kind: RuntimeKind;
-  /** True: its agents lose their way to the server with it, so a server that starts again ends them. Default: false. */
-  readonly cutOffByRestart?: boolean;
+  /**
+   * True: it sees to it that agents of an earlier life find the server where they were told, on whatever port it
+   * listens now; `attach` says `lost` of those for whom that cannot be done. Default: false.
+   */
+  readonly keepsAddress?: boolean;
   /** Resolves with nothing when launches can be tried, else with the sentence that says why not. */
   unavailable(): Promise<string | undefined>;
   /** What of a plan the operator does not allow, a sentence each; asked before a session is opened. Absent: all is allowed. */

@@ -61,8 +61,8 @@ class ManualRuntime implements Runtime {
     this.files = new OptionFiles(options.optionFolder);
   }
 
-  get cutOffByRestart(): boolean {
-    return this.inner.cutOffByRestart ?? false;
+  get keepsAddress(): boolean {
+    return this.inner.keepsAddress ?? false;
   }
 
   get kind(): Runtime['kind'] {

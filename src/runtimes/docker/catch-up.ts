@@ -8,19 +8,20 @@ import { LOG_FILE } from './spec.ts';
 
 /** A log entry weighs this much more than its line, bytes. */
 const ENTRY = 100;
-const REMEMBERED = 64;
+/** Last lines that are known, to find a place by. */
+export const REMEMBERED = 64;
 
 interface Heard {
   readonly io: Line['io'];
   readonly text: string;
 }
 
-/** What was heard of a container so far; bounded. */
+/** How far a container's output was heard; bounded. */
 export class LineMemory {
-  /** Lines of each stream since the container started. */
-  readonly counts: Record<Line['io'], number> = { out: 0, error: 0 };
-  /** The newest timestamp that logs told, as they spell it, and how many entries bore it. */
-  stamp: { text: string; entries: number } | undefined;
+  /** The newest entry of the logs up to which everything was heard, as its timestamp spells it, and how many bear it. */
+  stamp: { readonly text: string; readonly entries: number } | undefined;
+  /** Lines of each stream heard after that entry, or since the container started. */
+  counts: Record<Line['io'], number> = { out: 0, error: 0 };
   private readonly last: Heard[] = [];
   private weight = 0;
   private heardAt = 0;
@@ -28,9 +29,25 @@ export class LineMemory {
   add(io: Line['io'], line: Buffer, now: number): void {
     this.counts[io] += 1;
     this.weight += line.length + ENTRY;
-    this.heardAt = now;
-    this.last.push({ io, text: keyOf(line) });
-    if (this.last.length > REMEMBERED) this.last.shift();
+    this.remember(io, line, now);
+  }
+
+  /** The place after the last line, in one word or two: enough for a later life of the server to go on there. */
+  get place(): string {
+    const { counts, weight, stamp } = this;
+    const counted = `${counts.out}/${counts.error}/${weight}`;
+    return stamp === undefined ? counted : `${counted} ${stamp.entries}@${stamp.text}`;
+  }
+
+  /** Takes up where an earlier life stood: the `place` after the last line that is kept of it, and the last ones, oldest first. */
+  recall(place: string, kept: readonly Pick<Line, 'io' | 'text' | 'time'>[]): void {
+    const match = /^(\d+)\/(\d+)\/(\d+)(?: (\d+)@(.+))?$/.exec(place);
+    if (match === null) return;
+    const [, out, error, weight, entries, text] = match;
+    this.counts = { out: Number(out), error: Number(error) };
+    this.weight = Number(weight);
+    if (text !== undefined) this.stamp = { text, entries: Number(entries) };
+    for (const line of kept) this.remember(line.io, Buffer.from(line.text), line.time);
   }
 
   /** `since` for the next reading of logs: from the last timestamp, else from what may be the beginning. */
@@ -48,28 +65,40 @@ export class LineMemory {
   tail(io: Line['io']): readonly string[] {
     return this.last.filter((heard) => heard.io === io).map(({ text }) => text);
   }
+
+  private remember(io: Line['io'], line: Buffer, time: number): void {
+    this.heardAt = time;
+    this.last.push({ io, text: keyOf(line) });
+    if (this.last.length > REMEMBERED) this.last.shift();
+  }
 }
 
 /** How far before the last line heard the logs are searched, s. */
 const LOOK_BACK = 30;
 
-/** Reads the frames of a log with timestamps and hands on what was not heard before. */
+/**
+ * Reads the frames of a log with timestamps and hands on what was not heard before. The memory's place moves on only
+ * where no line is half read: a long line is several entries, and after another cut it has to come again as a whole.
+ */
 export class CatchUp {
   private readonly skip: Record<Line['io'], number>;
   private skipStamped: number;
-  private readonly stamp: string | undefined;
+  private readonly from: string | undefined;
+  private newest: { text: string; entries: number };
+  private readonly isHalf: Record<Line['io'], boolean> = { out: false, error: false };
   private head: Buffer | undefined;
 
   constructor(
     private readonly memory: LineMemory,
-    /** `whole`: the line ends with these bytes. */
-    private readonly take: (io: Line['io'], bytes: Buffer, whole: boolean) => void,
+    /** `whole`: the line ends with these bytes. `time`: when they were said, wall-clock ms. */
+    private readonly take: (io: Line['io'], bytes: Buffer, whole: boolean, time: number) => void,
     /** Lines to skip of each stream, when they were counted by somebody who saw the log. */
-    skip: Record<Line['io'], number> = { ...memory.counts },
+    skip: Record<Line['io'], number> = memory.counts,
   ) {
-    this.stamp = memory.stamp?.text;
+    this.skip = { ...skip };
+    this.from = memory.stamp?.text;
     this.skipStamped = memory.stamp?.entries ?? 0;
-    this.skip = this.stamp === undefined ? skip : { out: 0, error: 0 };
+    this.newest = memory.stamp ?? { text: '', entries: 0 };
   }
 
   /** A piece of a frame; each entry of the log is one frame: its timestamp, a blank, and at most 16 KB of a line. */
@@ -88,18 +117,18 @@ export class CatchUp {
     const whole = entry.at(-1) === NEWLINE;
     const text = entry.subarray(blank + 1, whole ? entry.length - 1 : entry.length);
 
-    if (this.stamp !== undefined && stamp === this.stamp && this.skipStamped > 0) {
+    if (stamp === this.from && this.skipStamped > 0) {
       this.skipStamped -= 1;
       return;
     }
-    if (stamp === this.memory.stamp?.text) this.memory.stamp.entries += 1;
-    else this.memory.stamp = { text: stamp, entries: 1 };
-
-    if (this.skip[io] > 0) {
-      if (whole) this.skip[io] -= 1;
-      return;
-    }
-    this.take(io, text, whole);
+    const entries = stamp === this.newest.text ? this.newest.entries + 1 : 1;
+    this.newest = { text: stamp, entries };
+    this.isHalf[io] = !whole;
+    if (this.skip[io] === 0) this.take(io, text, whole, Date.parse(stamp));
+    else if (whole) this.skip[io] -= 1;
+    if (this.isHalf.out || this.isHalf.error) return;
+    this.memory.stamp = this.newest;
+    this.memory.counts = { ...this.skip };
   }
 }
 
@@ -128,12 +157,14 @@ export function heardOf(
   return { out: place('out'), error: place('error') };
 }
 
-/** What lines are compared by. */
+/** What lines are compared by: the text, as it is kept. */
 export function keyOf(line: Buffer): string {
-  return line.length <= 256
-    ? line.toString('latin1')
-    : `${line.length}:${line.subarray(0, 256).toString('latin1')}`;
+  const text = line.subarray(0, 512).toString('utf8');
+  return `${Math.min(line.length, COMPARED)}:${text.slice(0, 256)}`;
 }
+
+/** Longer lines were cut when they were kept, bytes. */
+const COMPARED = 32 * 1024;
 
 /** A timestamp of logs as `since` wants it: seconds and nanoseconds. */
 function epochOf(stamp: string): string {

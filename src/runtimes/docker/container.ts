@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Ending } from '../../domain/exit.ts';
 import type { Labels } from '../../domain/launch.ts';
 import type { Attachment, Observer, StopReceipt } from '../../ports/runtime.ts';
-import { endingOf, LastLines, lost, maskOf } from '../ending.ts';
+import { endingOf, LastLines, lost, maskOf, type Mask } from '../ending.ts';
 import { DEFAULT_OUTPUT_LIMITS, OutputGate } from '../output-gate.ts';
 import type { OutputLimits } from '../output-gate.ts';
 import { Watch } from '../watch.ts';
@@ -16,9 +16,12 @@ import { endingFor } from './ending.ts';
 import type { ContainerState } from './ending.ts';
 import { EngineRefusal, isRefusal } from './engine.ts';
 import type { Engine } from './engine.ts';
+import { Grace } from './grace.ts';
 import { ContainerOutput } from './output.ts';
+import { stopsContainers } from './place.ts';
 import { removeContainer } from './remove.ts';
 import { resumeFromLogs } from './resume.ts';
+import { REMEMBERED } from './catch-up.ts';
 import type { EngineWatcher } from './watcher.ts';
 import { within } from './within.ts';
 
@@ -33,6 +36,8 @@ export interface ContainerParts {
   readonly memory: number;
   readonly now: () => number;
   readonly output?: OutputLimits;
+  /** An earlier life of the server started it: what it said since is in the engine's logs. */
+  readonly isEarlier?: boolean;
   /** Lets go of what the attempt had besides the container. Never rejects. */
   readonly release: () => Promise<void>;
 }
@@ -52,7 +57,8 @@ export class Container {
   readonly concluded: Promise<boolean>;
   private settleConcluded: (told: boolean) => void = () => undefined;
   private readonly watch = new Watch();
-  private readonly lastLines: LastLines;
+  private mask: Mask;
+  private lastLines: LastLines;
   private readonly output: ContainerOutput;
   private firstErrorLine: string | undefined;
   private state: ContainerState | 'vanished' | undefined;
@@ -70,9 +76,11 @@ export class Container {
   private engineWasCut = false;
   private sawOutOfMemory = false;
   private isAbandoned = false;
+  /** Of an earlier one it has to be known first what was read of it. */
+  private mayRead: boolean;
   private wasAsked = false;
-  private due = Infinity;
-  private hurry: () => void = () => undefined;
+  private forsaken: string | undefined;
+  private grace: Grace;
   private stopping: Promise<StopReceipt> | undefined;
   private secondLook: NodeJS.Timeout | undefined;
 
@@ -80,21 +88,23 @@ export class Container {
     this.concluded = new Promise((resolve) => (this.settleConcluded = resolve));
     this.ended = new Promise((resolve) => (this.settleEnded = resolve));
     this.wanted = new Promise((resolve) => (this.settleWanted = resolve));
-    const mask = maskOf(parts.secrets);
-    this.lastLines = new LastLines(mask);
+    this.mask = maskOf(parts.secrets);
+    this.lastLines = new LastLines(this.mask);
     const gate = new OutputGate(parts.output ?? DEFAULT_OUTPUT_LIMITS, parts.now);
     this.output = new ContainerOutput({
-      take: (io, bytes) => {
+      take: (io, bytes, time, at) => {
         const text = bytes.toString('utf8');
-        if (io === 'error') this.firstErrorLine ??= mask(text);
+        if (io === 'error') this.firstErrorLine ??= this.mask(text);
         this.lastLines.add(text);
         if (!gate.passes(bytes.length)) return this.watch.dropped(bytes.length + 1);
-        this.watch.line({ io, text: mask(text), time: parts.now() });
+        this.watch.line({ io, text: this.mask(text), time, at });
       },
       dropped: (bytes) => this.watch.dropped(bytes),
       ended: () => this.streamEnded(),
       now: parts.now,
     });
+    this.grace = new Grace(parts.now);
+    this.mayRead = parts.isEarlier !== true;
     void this.story();
   }
 
@@ -116,9 +126,23 @@ export class Container {
     this.output.follow(stream);
   }
 
-  /** It was there before us: what it said until `time` (wall-clock ms) is somebody else's to know. */
-  resumeFrom(time: number): void {
-    this.output.memory.stamp = { text: new Date(time).toISOString(), entries: 0 };
+  /** It was there before us: learns what of it is kept already, and what must not be shown. Before `attach`; never rejects. */
+  async recall(observer: Observer): Promise<void> {
+    const [place, newest, secrets] = await Promise.all([
+      observer.resume?.().catch(() => undefined),
+      observer.newest?.(REMEMBERED).catch(() => undefined),
+      observer.secrets?.(),
+    ]);
+    this.mask = maskOf([...this.parts.secrets, ...(secrets ?? [])]);
+    this.lastLines = new LastLines(this.mask);
+    // Its last words may have been said before.
+    for (const { text } of newest ?? []) this.lastLines.add(text);
+    if (typeof place === 'string') this.output.memory.recall(place, newest ?? []);
+  }
+
+  /** It is of no use any more: it is ended by force once somebody watches, and `why` is told. */
+  forsake(why: string): void {
+    this.forsaken = why;
   }
 
   /** Hears of the engine's events; to be called before the start, so that none is missed. */
@@ -152,20 +176,21 @@ export class Container {
 
   attach(observer: Observer): Attachment {
     const attachment = this.watch.attach(observer);
+    this.mayRead = true;
     this.settleWanted();
     // Not before the caller has its attachment: what was held would come in the middle of its own statement.
     queueMicrotask(() => this.output.open());
+    if (this.forsaken !== undefined) void this.stop(0);
     return attachment;
   }
 
   /** A second request joins the first; the shorter grace counts. */
   stop(graceMs: number): Promise<StopReceipt> {
     this.wasAsked = true;
-    this.due = Math.min(this.due, this.parts.now() + graceMs);
-    this.hurry();
+    this.grace.shorten(graceMs);
     this.stopping ??= this.terminate().finally(() => {
       this.stopping = undefined;
-      this.due = Infinity;
+      this.grace = new Grace(this.parts.now);
     });
     return this.stopping;
   }
@@ -210,13 +235,14 @@ export class Container {
         path: `/containers/${id}/json`,
       });
       if (this.isAbandoned) return;
-      if (state.Status === 'exited' || state.Status === 'dead') {
+      const neverRan = state.Status === 'created' && this.parts.isEarlier === true;
+      if (state.Status === 'exited' || state.Status === 'dead' || neverRan) {
         this.state = state;
         this.settleEnded();
       } else if (state.Status === 'running' || state.Status === 'paused') {
         this.engineWasCut = false;
         if (this.waiting === undefined) await this.started();
-        if (!this.output.isFlowing) await this.resume();
+        if (!this.output.isFlowing && this.mayRead) await this.resume();
       }
     } catch (error) {
       if (isRefusal(error, 404)) {
@@ -270,12 +296,15 @@ export class Container {
       return lost('The container was removed by somebody else; nobody saw how it ended.');
     }
     let state = this.state;
+    if (state.Status === 'created') return lost('The server that launched it ended before it was started.');
     const wasCut = this.engineWasCut || watcher.isEngineAway;
-    const engineStoppedIt = wasCut && !this.wasAsked && (await this.diesWithEngine());
-    // Its stream may have been cut before its last words.
-    if (wasCut && !this.output.isFlowing) await this.resume(false).catch(() => undefined);
+    const engineStoppedIt = wasCut && !this.wasAsked && (await stopsContainers(engine));
+    // Its stream may have been cut before its last words, or never begun.
+    if ((wasCut || this.parts.isEarlier === true) && !this.output.isFlowing)
+      await this.resume(false).catch(() => undefined);
     await this.output.drained(QUIET);
     this.output.finish();
+    if (this.forsaken !== undefined) return lost(this.forsaken);
     if (state.ExitCode === 137 && !this.wasAsked && state.OOMKilled !== true && !this.sawOutOfMemory) {
       await new Promise((resolve) => setTimeout(resolve, LATE_NEWS));
       const again = await engine
@@ -290,13 +319,6 @@ export class Container {
       memory,
       now: now(),
     });
-  }
-
-  private async diesWithEngine(): Promise<boolean> {
-    const info = await this.parts.engine
-      .json<{ LiveRestoreEnabled?: boolean }>({ path: '/info' })
-      .catch(() => undefined);
-    return info?.LiveRestoreEnabled === false;
   }
 
   /** Removes it and says so. When that fails now, a later `stop` or the sweep does it. */
@@ -316,8 +338,8 @@ export class Container {
     this.settleWanted();
     try {
       if (!this.hasEnded) {
-        if (this.due > this.parts.now()) await this.signal('SIGTERM');
-        await this.untilDue();
+        if (!this.grace.isOver) await this.signal('SIGTERM');
+        await this.grace.wait(this.ended);
         if (!this.hasEnded) {
           await this.signal('SIGKILL');
           await within(this.ended, AFTER_KILL, () => void this.look());
@@ -356,25 +378,6 @@ export class Container {
       if (!(error instanceof EngineRefusal)) throw error;
       await this.look();
       if (!this.hasEnded && signal === 'SIGKILL') throw error;
-    }
-  }
-
-  private async untilDue(): Promise<void> {
-    let over = false;
-    const ended = this.ended.then(() => {
-      over = true;
-    });
-    while (!over && this.due > this.parts.now()) {
-      const wait = Math.min(this.due - this.parts.now(), 2 ** 31 - 1);
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([
-        ended,
-        new Promise<void>((resolve) => {
-          this.hurry = resolve;
-          timer = setTimeout(resolve, wait);
-        }),
-      ]);
-      clearTimeout(timer);
     }
   }
 }

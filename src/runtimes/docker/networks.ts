@@ -8,7 +8,7 @@ import { networkInterfaces } from 'node:os';
 import type { Labels } from '../../domain/launch.ts';
 import type { AgentDoor, AgentDoors } from '../../ports/agent-doors.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
-import { EngineRefusal, isRefusal } from './engine.ts';
+import { EngineRefusal, EngineUnreachable, isRefusal } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { LABEL } from './spec.ts';
 import { addressAt, blockOf, freeSubnets } from './subnets.ts';
@@ -20,6 +20,7 @@ import type { Place } from './place.ts';
 interface NetworkFacts {
   readonly Id: string;
   readonly Name: string;
+  readonly Labels?: Readonly<Record<string, string>> | null;
   readonly IPAM?: {
     readonly Config?: readonly { readonly Subnet?: string; readonly Gateway?: string }[] | null;
   };
@@ -38,6 +39,13 @@ export interface Joined {
   leave(): Promise<void>;
 }
 
+/** The network of a container of an earlier life, counted; to be given back with `leave`, once. */
+export interface Rejoined {
+  /** Why its containers do not find the server any more, a sentence; absent when they do. */
+  readonly lost?: string;
+  leave(): Promise<void>;
+}
+
 /** What the networks work with. */
 export interface NetworksOptions {
   readonly engine: Engine;
@@ -53,7 +61,9 @@ export interface NetworksOptions {
 interface Network {
   readonly id: string;
   readonly host: string;
-  readonly door: AgentDoor | undefined;
+  /** Where a door for it stands; nothing when the server's own address is reached from it. */
+  readonly listen: string | undefined;
+  readonly doors: AgentDoor[];
   readonly own: boolean;
   /** The server's own container joined it, too. */
   readonly self: string | undefined;
@@ -79,20 +89,58 @@ export class Networks {
     }
     const own = wanted === 'session' || wanted === 'internal';
     const base = own ? this.nameFor(labels.session, wanted === 'internal') : wanted;
-    const { network, name } = await this.inTurn(base, async () => {
+    const { network, door, name } = await this.inTurn(base, async () => {
       const name = own ? this.withRoom(base) : base;
-      const known = this.networks.get(name) ?? (await this.enter(name, own, wanted === 'internal', labels));
-      this.networks.set(name, known);
-      known.users += 1;
-      return { network: known, name };
+      const facts = async (): Promise<NetworkFacts> =>
+        own ? this.create(name, wanted === 'internal', labels) : this.existing(name);
+      const network = this.networks.get(name) ?? (await this.enter(await facts(), own));
+      try {
+        const door = await this.doorOf(network);
+        this.networks.set(name, network);
+        network.users += 1;
+        return { network, door, name };
+      } catch (error) {
+        if (network.users === 0) await this.abandon(network);
+        throw unreachable(name, error);
+      }
     });
-    let left: Promise<void> | undefined;
     return {
       mode: network.id,
-      address: this.addressIn(network, port),
+      address: this.addressIn(network, door?.port ?? port),
       extraHosts: /^[\d.]+$/.test(network.host) ? [`${HOST_NAME}:${network.host}`] : [],
-      leave: () => (left ??= this.leave(base, name)),
+      leave: this.leaving(base, name),
     };
+  }
+
+  /**
+   * Counts a container of an earlier life among the users of the network it is in. `told`: where it looks for the
+   * server; a door is opened there again. `lost` says why that could not be done. Rejects when the engine cannot be asked.
+   */
+  async rejoin(network: string, told: string | undefined): Promise<Rejoined> {
+    const facts = await this.existing(network).catch((error: unknown) => {
+      if (error instanceof LaunchFailure) return undefined;
+      throw error;
+    });
+    if (facts === undefined) return { lost: 'Its network is gone.', leave: async () => undefined };
+    const { Name: name } = facts;
+    const own = facts.Labels?.[LABEL.instance] === this.options.instance;
+    const base = own ? name.replace(/^(coral-\w+-[0-9a-f]+)-\d+$/, '$1') : name;
+    return this.inTurn(base, async () => {
+      const [host, port] = /^(.*):(\d+)$/.exec(told ?? '')?.slice(1) ?? [];
+      let lost: string | undefined;
+      try {
+        const known = this.networks.get(name) ?? (await this.enter(facts, own, host));
+        this.networks.set(name, known);
+        known.users += 1;
+        if (host !== undefined && host !== known.host && this.options.address === undefined)
+          throw new Error(`The server's address there is ${known.host} now.`);
+        if (port !== undefined) await this.doorOf(known, Number(port));
+      } catch (error) {
+        if (error instanceof EngineUnreachable) throw error;
+        lost = `The server could not be put where it looks for it (${told ?? 'nowhere'}): ${(error as Error).message}`;
+      }
+      return { ...(lost !== undefined && { lost }), leave: this.leaving(base, name) };
+    });
   }
 
   /** Names or ids of networks in use now: not for the sweep. */
@@ -101,14 +149,19 @@ export class Networks {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.networks.values()].map(async ({ door }) => door?.close()));
+    await Promise.all([...this.networks.values()].flatMap(({ doors }) => doors.map((door) => door.close())));
     this.networks.clear();
   }
 
-  private addressIn({ host, door }: Network, port: number): string {
+  private addressIn({ host }: Network, port: number): string {
     const { address } = this.options;
     if (address !== undefined) return /:\d+$/.test(address) ? address : `${address}:${port}`;
-    return `${host}:${door?.port ?? port}`;
+    return `${host}:${port}`;
+  }
+
+  private leaving(base: string, name: string): () => Promise<void> {
+    let left: Promise<void> | undefined;
+    return () => (left ??= this.leave(base, name));
   }
 
   private async leave(base: string, name: string): Promise<void> {
@@ -118,41 +171,46 @@ export class Networks {
       network.users -= 1;
       if (network.users > 0) return;
       this.networks.delete(name);
-      await network.door?.close();
-      if (network.self !== undefined) await this.disconnect(network.id, network.self);
-      if (network.own) await removeNetwork(this.options.engine, network.id).catch(() => undefined); // the sweep's
+      await this.abandon(network);
     });
   }
 
-  private async enter(name: string, own: boolean, internal: boolean, labels: Labels): Promise<Network> {
-    const { engine, doors, address } = this.options;
-    const facts = own ? await this.create(name, internal, labels) : await this.existing(name);
-    let self: string | undefined;
+  private async abandon({ id, doors, self, own }: Network): Promise<void> {
+    await Promise.all(doors.map((door) => door.close()));
+    if (self !== undefined) await this.disconnect(id, self);
+    if (own) await removeNetwork(this.options.engine, id).catch(() => undefined); // the sweep's
+  }
+
+  /** `told`: the server's address in it, as a container of an earlier life knows it. */
+  private async enter(facts: NetworkFacts, own: boolean, told?: string): Promise<Network> {
     try {
-      const place = await this.options.place();
-      const { host, listen } = await this.hostIn(facts, place);
-      self = host.self;
-      const door =
-        address === undefined && doors !== undefined && listen !== undefined
-          ? await doors.open({ host: listen })
-          : undefined;
-      return { id: facts.Id, host: host.address, door, own, self, users: 0 };
+      const { host, listen } = await this.hostIn(facts, await this.options.place(), told);
+      const { address: addressThere, self } = host;
+      return { id: facts.Id, host: addressThere, listen, doors: [], own, self, users: 0 };
     } catch (error) {
-      if (self !== undefined) await this.disconnect(facts.Id, self);
-      if (own) await removeNetwork(engine, facts.Id).catch(() => undefined);
-      if (error instanceof LaunchFailure || error instanceof EngineRefusal) throw error;
-      throw new LaunchFailure(
-        `The server cannot be reached from the network ${name}: ${(error as Error).message} Set docker.address to an address that containers reach it at.`,
-        false,
-        { cause: error },
-      );
+      if (own && told === undefined)
+        await removeNetwork(this.options.engine, facts.Id).catch(() => undefined);
+      throw unreachable(facts.Name, error);
     }
+  }
+
+  /** The door that a network's containers come in by, opened by the first; with a port, the one that was told of it. */
+  private async doorOf(network: Network, port?: number): Promise<AgentDoor | undefined> {
+    const { doors: maker, address } = this.options;
+    const { doors, listen } = network;
+    if (address !== undefined || maker === undefined || listen === undefined) return undefined;
+    const known = port === undefined ? doors[0] : doors.find((door) => door.port === port);
+    if (known !== undefined) return known;
+    const door = await maker.open({ host: listen, ...(port !== undefined && { port }) });
+    doors.push(door);
+    return door;
   }
 
   /** N3: under which address, and where a listener is to stand for it. */
   private async hostIn(
     facts: NetworkFacts,
     place: Place,
+    told: string | undefined,
   ): Promise<{ host: { address: string; self?: string }; listen: string | undefined }> {
     switch (place.type) {
       case 'elsewhere':
@@ -170,12 +228,17 @@ export class Networks {
           await engine.text({
             method: 'POST',
             path: `/networks/${facts.Id}/connect`,
-            body: { Container: self },
+            body: {
+              Container: self,
+              ...(told !== undefined && { EndpointConfig: { IPAMConfig: { IPv4Address: told } } }),
+            },
           });
           address = await connected();
         }
         if (address === undefined) throw new Error("The server's own container could not join it.");
-        return { host: { address, ...(!wasThere && { self }) }, listen: address };
+        // A server that was started again in the same container is in it already, and leaves it all the same.
+        const isOurs = facts.Labels?.[LABEL.instance] === this.options.instance;
+        return { host: { address, ...((!wasThere || isOurs) && { self }) }, listen: address };
       }
       case 'host': {
         const gateway = gatewayOf(facts);
@@ -200,8 +263,9 @@ export class Networks {
     const existing = await engine.json<NetworkFacts[]>({ path: '/networks' });
     const block = blockOf(pool);
     if (block === undefined) throw new LaunchFailure(`docker.subnetPool ${pool} is no IPv4 network.`);
+    // A server before this one made it; containers of that time may still be in it.
     const left = existing.find((network) => network.Name === name);
-    if (left !== undefined) await removeNetwork(engine, left.Id);
+    if (left !== undefined) return engine.json<NetworkFacts>({ path: `/networks/${left.Id}` });
     const taken = [...existing.flatMap(subnetsOf), ...interfaceBlocks()];
     const digest = createHash('sha256').update(`${instance}/${labels.session}`).digest();
     let tries = 0;
@@ -269,6 +333,16 @@ export class Networks {
     this.queues.set(name, settled);
     return mine;
   }
+}
+
+function unreachable(name: string, error: unknown): Error {
+  if (error instanceof LaunchFailure || error instanceof EngineRefusal || error instanceof EngineUnreachable)
+    return error;
+  return new LaunchFailure(
+    `The server cannot be reached from the network ${name}: ${(error as Error).message} Set docker.address to an address that containers reach it at.`,
+    false,
+    { cause: error },
+  );
 }
 
 /** Resolves when it is gone, or was. A container that is being removed still holds it for a moment. */

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import type { DockerPolicy } from '../../domain/docker-policy.ts';
 import type { AgentDoors } from '../../ports/agent-doors.ts';
 import type { Log } from '../../ports/log.ts';
+import type { Living } from '../../ports/runtime.ts';
 import type { OutputLimits } from '../output-gate.ts';
 
 /** Where session networks take their subnets from when nobody says. */
@@ -53,6 +54,11 @@ export interface DockerRuntimeOptions {
   readonly sweepEveryMs?: number;
   /** Age below which the sweep leaves things alone, ms. Default 60,000. */
   readonly sweepGraceMs?: number;
+  /**
+   * What lives, as the journal says: the sweep leaves it alone. Undefined while nobody knows yet: then nothing is
+   * swept. Absent: nothing but what this runtime started.
+   */
+  readonly living?: () => Living | undefined;
   readonly output?: OutputLimits;
   readonly log?: Log;
 }

@@ -12,7 +12,8 @@ import { FrameParser } from './frames.ts';
 
 /** Where a container's output goes. */
 export interface OutputOptions {
-  take(io: Line['io'], bytes: Buffer): void;
+  /** `time`: when it was said, as far as that is known, wall-clock ms. `at`: the place after it. */
+  take(io: Line['io'], bytes: Buffer, time: number, at: string): void;
   readonly dropped: (bytes: number) => void;
   /** A stream ended or was cut: whoever asks now may learn why. */
   ended(): void;
@@ -38,6 +39,8 @@ export class ContainerOutput {
   private total = 0;
   private streamEnded: Promise<void> = Promise.resolve();
   private isFinished = false;
+  /** When what is being taken was said; undefined: now. */
+  private saidAt: number | undefined;
 
   constructor(private readonly options: OutputOptions) {
     this.splitters = this.newSplitters();
@@ -52,7 +55,8 @@ export class ContainerOutput {
   /** Goes on after a cut with a stream of logs (with timestamps, from `memory.since()` on; `skip`: lines of it that were heard, where they were counted). */
   resume(stream: IncomingMessage, skip?: Record<Line['io'], number>): void {
     this.cut();
-    const take = (io: Line['io'], bytes: Buffer, whole: boolean): void => {
+    const take = (io: Line['io'], bytes: Buffer, whole: boolean, time: number): void => {
+      this.saidAt = Number.isNaN(time) ? undefined : time;
       this.splitters[io].push(bytes);
       if (whole) this.splitters[io].push(NEWLINE);
     };
@@ -117,8 +121,9 @@ export class ContainerOutput {
   private newSplitters(): Splitters {
     const splitter = (io: Line['io']): LineSplitter =>
       new LineSplitter((line) => {
-        this.memory.add(io, line, this.options.now());
-        this.options.take(io, line);
+        const time = this.saidAt ?? this.options.now();
+        this.memory.add(io, line, time);
+        this.options.take(io, line, time, this.memory.place);
       }, this.options.dropped);
     return { out: splitter('out'), error: splitter('error') };
   }

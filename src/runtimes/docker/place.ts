@@ -53,6 +53,12 @@ export async function factsOf(engine: Engine): Promise<EngineFacts> {
   };
 }
 
+/** True for an engine that takes its containers with it when it goes away; false also when it does not answer. */
+export async function stopsContainers(engine: Engine): Promise<boolean> {
+  const info = await engine.json<Info>({ path: '/info' }).catch(() => undefined);
+  return info?.LiveRestoreEnabled === false;
+}
+
 /** Finds where this process runs, as seen from an engine. */
 export async function findPlace(engine: Engine, facts: EngineFacts): Promise<Place> {
   const self = await ownContainer(engine);

@@ -11,13 +11,22 @@ import type { AgentPlan } from '../../domain/graph.ts';
 import type { Labels, LaunchSpec } from '../../domain/launch.ts';
 import { secretsIn } from '../../domain/sealed.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
-import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../ports/runtime.ts';
+import type {
+  Attachment,
+  Found,
+  Handle,
+  Living,
+  Observer,
+  Runtime,
+  StopReceipt,
+} from '../../ports/runtime.ts';
 import { OptionFiles } from '../option-files.ts';
 import { Unclaimed } from '../watch.ts';
+import { Adoption } from './adoption.ts';
 import { Container } from './container.ts';
-import { attachLater, findEarlier } from './earlier.ts';
+import { createContainer } from './create.ts';
 import { environmentOf } from './environment.ts';
-import { Engine, EngineRefusal, EngineUnreachable } from './engine.ts';
+import { Engine } from './engine.ts';
 import { failureOf, whyUnavailable } from './failure.ts';
 import { giveAway, placeFiles } from './files.ts';
 import { referenceOf } from './image.ts';
@@ -28,10 +37,9 @@ import type { EngineFacts, Place } from './place.ts';
 import { Images } from './pulls.ts';
 import { Places } from './queue.ts';
 import { credentialsFor } from './registry-credentials.ts';
-import { removeContainer } from './remove.ts';
-import { openSocketDoor } from './socket-door.ts';
-import { containerOf, LABEL, labelsIn, nameOf, userOf } from './spec.ts';
-import { sweep } from './sweep.ts';
+import { SocketDoors } from './socket-door.ts';
+import { containerOf, nameOf, userOf } from './spec.ts';
+import { containersOf, sweep, type Swept } from './sweep.ts';
 import { Undo } from './undo.ts';
 import { EngineWatcher } from './watcher.ts';
 import { resolveVolumes } from './volumes.ts';
@@ -39,12 +47,17 @@ import { resolveVolumes } from './volumes.ts';
 export type { DockerRuntimeOptions } from './options.ts';
 
 const GONE: StopReceipt = { gone: true, left: [] };
+const NOTHING: Living = { session: () => false, attempt: () => false };
 const MAX_UNCLAIMED = 256;
+/** States of containers that run no more. */
+const OVER: ReadonlySet<string> = new Set(['exited', 'dead']);
+/** Until it is known which attempts live, ms. */
+const SWEEP_LATER = 1_000;
 
 /** The port, and what only this runtime does. */
 export interface DockerRuntime extends Runtime {
   /** Looks for what a crash left; done by itself now and then. Rejects when the engine cannot be asked. */
-  sweep(): Promise<{ readonly containers: readonly string[]; readonly networks: readonly string[] }>;
+  sweep(): Promise<Swept>;
 }
 
 /** Makes the runtime; nothing is asked of the engine yet. Close it to let go of what it holds open. */
@@ -56,19 +69,22 @@ type DockerSpec = LaunchSpec & { readonly how: Extract<LaunchSpec['how'], { kind
 
 class Docker implements DockerRuntime {
   readonly kind = 'docker';
-  /** The doors on the networks' gateways (and sockets bound in) are this server's; nobody opens them again. */
-  readonly cutOffByRestart = true;
+  readonly keepsAddress = true;
   private readonly engine: Engine;
   private readonly policy: DockerPolicy;
   private readonly watcher: EngineWatcher;
   private readonly images: Images;
   private readonly networks: Networks;
   private readonly files: OptionFiles;
+  private readonly sockets: SocketDoors;
+  private readonly adoption: Adoption;
   private readonly queue: Places;
   private readonly containers = new Map<string, Container>();
   private readonly unclaimed = new Unclaimed<Container>((container) => container.abandon(), MAX_UNCLAIMED);
   /** Ids and names of what is being made or used without being a container here. */
   private readonly inHand = new Set<string>();
+  /** Ids that `ended` told of. */
+  private readonly kept = new Set<string>();
   /** Attempts whose option files are in use. */
   private readonly inUse = new Set<Labels>();
   private known: { readonly facts: EngineFacts; readonly place: Place } | undefined;
@@ -102,7 +118,16 @@ class Docker implements DockerRuntime {
       ...(address !== undefined && { address }),
     });
     this.files = new OptionFiles(join(options.temporaryFolder, `coral-docker-${instance}`));
+    this.sockets = new SocketDoors(doors, join(options.temporaryFolder, `coral-doors-${instance}`));
     this.queue = new Places(options.maxLaunches ?? 4);
+    const { watcher, networks, sockets, files } = this;
+    const { now, output } = options;
+    this.adoption = new Adoption({
+      ...{ engine, watcher, networks, sockets, files, now, instance },
+      ...(output !== undefined && { output }),
+      known: (id) => this.containers.get(id) ?? this.unclaimed.get(id),
+      keep: (container) => this.keep(container),
+    });
     this.scheduleSweep(0);
   }
 
@@ -133,14 +158,14 @@ class Docker implements DockerRuntime {
   attach(handle: Handle, observer: Observer): Attachment {
     const container = this.containers.get(handle.id) ?? this.unclaimed.claim(handle.id);
     if (container) return container.attach(observer);
-    return attachLater(this.adopt(handle), observer);
+    return this.adoption.attach(handle.id, observer);
   }
 
   async stop(handle: Handle, graceMs: number): Promise<StopReceipt> {
     const known = this.containers.get(handle.id) ?? this.unclaimed.get(handle.id);
     if (known) return known.stop(graceMs);
     try {
-      const container = await this.adopt(handle, true);
+      const container = await this.adoption.take(handle.id);
       if (container === undefined) return GONE;
       return await container.stop(graceMs);
     } catch (error) {
@@ -149,20 +174,24 @@ class Docker implements DockerRuntime {
   }
 
   async list(): Promise<readonly Found[]> {
-    const filters = JSON.stringify({ label: [`${LABEL.instance}=${this.options.instance}`] });
-    const listed = await this.engine.json<{ Id: string; State: string; Labels: Record<string, string> }[]>({
-      path: '/containers/json',
-      query: { all: 1, filters },
-    });
-    const found: Found[] = [];
-    for (const { Id, State, Labels: given } of listed) {
-      const labels = labelsIn(given);
-      if (labels === undefined || State === 'exited' || State === 'dead' || State === 'removing') continue;
-      if (this.inHand.has(nameOf(labels))) continue; // its launch is under way
-      found.push({ handle: handleOf(Id), labels });
-    }
-    await this.files.sweep([...found.map(({ labels }) => labels), ...this.inUse]);
+    const found = await this.labelled((state) => !OVER.has(state) && state !== 'created');
+    const inUse = [...found.map(({ labels }) => labels), ...this.inUse];
+    await this.files.sweep(inUse);
+    await this.sockets.sweep(inUse);
     return found;
+  }
+
+  /** Ended, or never started, and nobody here knows: an earlier life's. */
+  async ended(): Promise<readonly Found[]> {
+    const found = await this.labelled((state) => OVER.has(state) || state === 'created');
+    const earlier = found.filter(({ handle: { id } }) => !this.containers.has(id) && !this.unclaimed.get(id));
+    for (const { handle } of earlier) this.kept.add(handle.id);
+    return earlier;
+  }
+
+  /** All others are removed before their end is told. */
+  async release(handle: Handle): Promise<void> {
+    if (this.kept.delete(handle.id)) await this.stop(handle, 0);
   }
 
   addressOf(port: number): string {
@@ -171,16 +200,20 @@ class Docker implements DockerRuntime {
     return /:\d+$/.test(address) ? address : `${address}:${port}`;
   }
 
-  async sweep(): ReturnType<typeof sweep> {
+  async sweep(): Promise<Swept> {
+    const { living: known = () => NOTHING } = this.options;
+    const living = known();
+    if (living === undefined) return { containers: [], networks: [], images: [] };
     const swept = await sweep({
       engine: this.engine,
       instance: this.options.instance,
       now: this.options.now(),
+      living,
       graceMs: this.options.sweepGraceMs ?? 60_000,
       isKnown: (id) => this.containers.has(id) || this.inHand.has(id) || this.networks.inUse.has(id),
     });
-    if (swept.containers.length + swept.networks.length > 0) {
-      this.options.log?.warn('Removed containers and networks that an earlier run had left behind.', {
+    if (swept.containers.length + swept.networks.length + swept.images.length > 0) {
+      this.options.log?.warn('Removed containers, networks or images that an earlier run had left behind.', {
         ...swept,
       });
     }
@@ -190,12 +223,22 @@ class Docker implements DockerRuntime {
   async close(): Promise<void> {
     clearTimeout(this.timer);
     this.images.close();
+    this.adoption.close();
     this.watcher.close();
     this.unclaimed.clear();
     for (const container of this.containers.values()) container.abandon();
     this.containers.clear();
     await this.networks.close();
     this.engine.close();
+  }
+
+  private async labelled(isWanted: (state: string) => boolean): Promise<Found[]> {
+    const containers = await containersOf(this.engine, this.options.instance);
+    return containers.flatMap(({ id, state, labels }) => {
+      if (labels === undefined || state === 'removing' || !isWanted(state)) return [];
+      if (this.inHand.has(nameOf(labels))) return []; // its launch is under way
+      return [{ handle: handleOf(id), labels }];
+    });
   }
 
   private async run(spec: DockerSpec, signal: AbortSignal, observer: Observer, undo: Undo): Promise<Handle> {
@@ -245,10 +288,7 @@ class Docker implements DockerRuntime {
     const port = Number(/:(\d+)$/.exec(spec.address ?? '')?.[1] ?? 0);
     const joined = await this.networks.join(how.network, labels, port);
     undo.add(() => joined.leave());
-    const socket =
-      how.network === 'none' && this.options.doors !== undefined
-        ? await openSocketDoor(this.options.doors, this.socketFolder, labels)
-        : undefined;
+    const socket = how.network === 'none' ? await this.sockets.open(labels) : undefined;
     if (socket !== undefined) undo.add(() => socket.close());
     wanted();
 
@@ -264,12 +304,13 @@ class Docker implements DockerRuntime {
         ...this.options.debugEnvironment,
       }),
       mounts: [...volumes.mounts, ...files.mounts, ...(socket === undefined ? [] : [socket.mount])],
+      door: joined.address,
       network: joined.mode,
       extraHosts: joined.extraHosts,
       hostCpus: facts.cpus,
       isPodman: facts.isPodman,
     };
-    const id = await this.create(name, containerOf(input));
+    const id = await createContainer(engine, name, containerOf(input));
     const container = new Container({
       engine,
       watcher: this.watcher,
@@ -316,25 +357,6 @@ class Docker implements DockerRuntime {
     return handleOf(id);
   }
 
-  /** What a crash left in the way under the same name is removed. */
-  private async create(name: string, body: Record<string, unknown>): Promise<string> {
-    const { engine } = this;
-    const call = { method: 'POST', path: '/containers/create', query: { name }, body } as const;
-    try {
-      try {
-        return (await engine.json<{ Id: string }>(call)).Id;
-      } catch (error) {
-        if (!(error instanceof EngineRefusal) || !/name .*already in use/i.test(error.reason)) throw error;
-        await removeContainer(engine, name);
-        return (await engine.json<{ Id: string }>(call)).Id;
-      }
-    } catch (error) {
-      // Without an answer it may have been made all the same.
-      if (error instanceof EngineUnreachable) await removeContainer(engine, name).catch(() => undefined);
-      throw error;
-    }
-  }
-
   /** A container is kept until its ending was told; when nobody listens, as long as there is room. */
   private keep(container: Container): void {
     const { id } = container;
@@ -342,24 +364,6 @@ class Docker implements DockerRuntime {
     void container.concluded.then((told) => {
       if (this.containers.delete(id) && !told) this.unclaimed.keep(id, container);
     });
-  }
-
-  /** A container of an earlier life, watched from now on; nothing when it is gone. Rejects when `strict` and unseen. */
-  private async adopt(handle: Handle, strict = false): Promise<Container | undefined> {
-    const { engine, watcher } = this;
-    const earlier = await findEarlier(engine, this.options.instance, handle.id, strict);
-    if (earlier === undefined) return undefined;
-    const { id, labels, memory, secrets } = earlier;
-    const known = this.containers.get(id);
-    if (known) return known;
-    const { now } = this.options;
-    const release = (): Promise<void> => this.files.remove(labels);
-    const container = new Container({ engine, watcher, id, labels, secrets, memory, now, release });
-    container.resumeFrom(now());
-    this.keep(container);
-    await container.begin();
-    void container.look();
-    return container;
   }
 
   /** Asked once: what an engine is does not change while it runs; after a failure it is asked again. */
@@ -376,14 +380,11 @@ class Docker implements DockerRuntime {
     return { roots: this.policy.volumeRoots, socket: endpoint.includes('://') ? undefined : endpoint };
   }
 
-  private get socketFolder(): string {
-    return join(this.options.temporaryFolder, `coral-doors-${this.options.instance}`);
-  }
-
   private scheduleSweep(inMs: number): void {
-    const { sweepEveryMs = 5 * 60_000 } = this.options;
+    const { sweepEveryMs = 5 * 60_000, living } = this.options;
     if (sweepEveryMs === 0) return;
     this.timer = setTimeout(() => {
+      if (living !== undefined && living() === undefined) return this.scheduleSweep(SWEEP_LATER);
       void this.sweep()
         .catch(() => undefined) // no engine, nothing to sweep
         .finally(() => this.scheduleSweep(sweepEveryMs));

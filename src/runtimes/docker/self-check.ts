@@ -3,7 +3,9 @@
  * door at its gateway, and a container that dials it. C1: nothing is pulled. C2: everything made is removed again, and
  * bears the instance's label for the sweep in case that it is not. C3: what cannot be tried is said, and is no fault.
  */
+import { createHash } from 'node:crypto';
 import { get } from 'node:http';
+import { createContainer } from './create.ts';
 import { Engine, EngineRefusal, EngineUnreachable } from './engine.ts';
 import { whyUnavailable } from './failure.ts';
 import { Networks } from './networks.ts';
@@ -151,7 +153,7 @@ async function dial(
 /** 0, the error number of Linux, or nothing when no answer came in time. */
 async function fromContainer(
   engine: Engine,
-  { runtime, signal, dialMs = DIAL_MS }: SelfCheckOptions,
+  { runtime, name, signal, dialMs = DIAL_MS }: SelfCheckOptions,
   network: string,
   host: string,
   port: number,
@@ -167,26 +169,23 @@ async function fromContainer(
   if (image === undefined) throw new Error(`the image of the self-check could not be made: ${told.trim()}`);
   let id: string | undefined;
   try {
-    const made = await engine.json<{ Id: string }>({
-      method: 'POST',
-      path: '/containers/create',
-      body: {
-        Image: image,
-        Entrypoint: [PROBE_PATH],
-        User: '65534:65534',
-        Labels: labels,
-        HostConfig: {
-          NetworkMode: network,
-          ReadonlyRootfs: true,
-          CapDrop: ['ALL'],
-          SecurityOpt: ['no-new-privileges'],
-          Memory: MEMORY,
-          MemorySwap: MEMORY,
-          PidsLimit: 8,
-        },
+    // The same name for the same check: what a crash left of it is removed by the next one.
+    const digest = createHash('sha256').update(`${runtime.instance}/${name}`).digest('hex').slice(0, 16);
+    id = await createContainer(engine, `coral-check-${digest}`, {
+      Image: image,
+      Entrypoint: [PROBE_PATH],
+      User: '65534:65534',
+      Labels: labels,
+      HostConfig: {
+        NetworkMode: network,
+        ReadonlyRootfs: true,
+        CapDrop: ['ALL'],
+        SecurityOpt: ['no-new-privileges'],
+        Memory: MEMORY,
+        MemorySwap: MEMORY,
+        PidsLimit: 8,
       },
     });
-    id = made.Id;
     await engine.text({ method: 'POST', path: `/containers/${id}/start` });
     const ended = await engine
       .json<{ StatusCode: number }>({

@@ -15,6 +15,8 @@ export const LABEL = {
   session: 'coral.session',
   agent: 'coral.agent',
   attempt: 'coral.attempt',
+  /** `HOST:PORT` at which the container was told to reach the server; on containers that have a network. */
+  door: 'coral.door',
 } as const;
 
 /** A file or folder of this machine, and where it stands in the container. Absolute paths. */
@@ -36,6 +38,8 @@ export interface ContainerInput {
   readonly environment: Readonly<Record<string, string>>;
   /** Volumes as resolved, and option files. */
   readonly mounts: readonly Mount[];
+  /** `HOST:PORT` of the server, as the container is told; nothing without a network. */
+  readonly door: string | undefined;
   /** What `HostConfig.NetworkMode` says: a network's name or id, `none`. */
   readonly network: string;
   readonly extraHosts: readonly string[];
@@ -63,7 +67,7 @@ export function containerOf(input: ContainerInput): Record<string, unknown> {
     ...(how.command !== undefined && { Cmd: how.command }),
     ...(user !== '' && { User: user }),
     Env: Object.entries(input.environment).map(([name, value]) => `${name}=${value}`),
-    Labels: labelsOf(labels),
+    Labels: { ...labelsOf(labels), ...(input.door !== undefined && { [LABEL.door]: input.door }) },
     AttachStdin: false,
     AttachStdout: true,
     AttachStderr: true,

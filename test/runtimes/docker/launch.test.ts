@@ -9,6 +9,7 @@ import { meaning } from '../../../src/domain/lifecycle.ts';
 import { agentDoors } from '../../../src/http/agent-doors.ts';
 import { LaunchFailure } from '../../../src/ports/runtime.ts';
 import type { Found, RuntimeFact } from '../../../src/ports/runtime.ts';
+import { removeNetwork } from '../../../src/runtimes/docker/networks.ts';
 import { removeContainer } from '../../../src/runtimes/docker/remove.ts';
 import type { DockerRuntimeOptions } from '../../../src/runtimes/docker/runtime.ts';
 import { Ears, labels, noSignal } from '../../contracts/runtime.ts';
@@ -360,9 +361,12 @@ describeDocker('a container', () => {
       readdir(join(world.folder, folder!)),
     );
     const answer = await new Promise<string>((resolve, reject) => {
-      request({ socketPath: join(world.folder, folder!, names[0]!), path: '/mcp/x' }, (response) => {
-        response.setEncoding('utf8').on('data', resolve);
-      })
+      request(
+        { socketPath: join(world.folder, folder!, names[0]!, 'coral.sock'), path: '/mcp/x' },
+        (response) => {
+          response.setEncoding('utf8').on('data', resolve);
+        },
+      )
         .on('error', reject)
         .end();
     });
@@ -457,26 +461,30 @@ describeDocker('a container', () => {
       return Id;
     };
     const instance = labels().instance;
-    const [ours, theirs] = [await make(instance), await make('another-instance')];
-    const network = await world.engine.json<{ Id: string }>({
-      method: 'POST',
-      path: '/networks/create',
-      body: {
-        Name: `stray-${instance}`,
-        Labels: { 'coral.instance': instance },
-        IPAM: { Config: [{ Subnet: '10.208.0.0/28' }] },
-      },
-    });
+    const [ours, theirs] = [await make(instance), await make(`other-${instance}`)];
+    const makeNetwork = async (of: string, Subnet: string): Promise<string> => {
+      const body = {
+        Name: `stray-${of}`,
+        Labels: { 'coral.instance': of, 'coral.session': 'gone' },
+        IPAM: { Config: [{ Subnet }] },
+      };
+      const call = { method: 'POST', path: '/networks/create', body } as const;
+      return (await world.engine.json<{ Id: string }>(call)).Id;
+    };
+    const network = await makeNetwork(instance, '10.208.0.0/28');
+    const theirNetwork = await makeNetwork(`other-${instance}`, '10.208.0.16/28');
     const known = await launch(shell('echo ready; sleep 1000', { network: 'session' }));
     await known.heard('ready');
-    expect(await world.runtime.sweep()).toEqual({ containers: [], networks: [] });
+    expect(await world.runtime.sweep()).toEqual({ containers: [], networks: [], images: [] });
     await remakeKeeping();
     expect(await sweeper.sweep()).toMatchObject({
       containers: expect.arrayContaining([ours]),
-      networks: [network.Id],
+      networks: [network],
     });
     await world.engine.text({ path: `/containers/${theirs}/json` });
+    await world.engine.text({ path: `/networks/${theirNetwork}` });
     await removeContainer(world.engine, theirs);
+    await removeNetwork(world.engine, theirNetwork);
     await sweeper.close();
   });
   let sweeper: DockerWorld['runtime'];

@@ -1,7 +1,7 @@
 /** The parts of the Docker runtime that need no engine. */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../src/domain/docker-policy.ts';
-import { CatchUp, heardOf, LineMemory } from '../../../src/runtimes/docker/catch-up.ts';
+import { CatchUp, heardOf, keyOf, LineMemory } from '../../../src/runtimes/docker/catch-up.ts';
 import { endingFor } from '../../../src/runtimes/docker/ending.ts';
 import { FrameParser } from '../../../src/runtimes/docker/frames.ts';
 import { referenceOf, registryOf } from '../../../src/runtimes/docker/image.ts';
@@ -77,6 +77,7 @@ describe('the request for a container', () => {
       imageUser: '',
       environment: { CORAL_AGENT_SECRET: 'secret-value', A: 'b' },
       mounts: [{ source: '/srv/data', target: '/data', readOnly: true }],
+      door: '10.209.0.1:5555',
       network: 'none',
       extraHosts: [],
       hostCpus: 2,
@@ -204,8 +205,31 @@ describe('going on in the logs', () => {
     expect(read(memoryOf('long'), ['T1 lo', 'T1 ng\n', 'T2 ne', 'T2 xt\n'])).toBe('next|');
   });
 
+  it('has a long line again as a whole when it was cut in the middle of it, and nothing else twice', () => {
+    const memory = memoryOf('a');
+    expect(read(memory, ['T1 a\n', 'T2 lo', 'T2 n'])).toBe('lon');
+    expect(read(memory, ['T1 a\n', 'T2 lo', 'T2 n', 'T3 g\n', 'T3 b\n'])).toBe('long|b|');
+  });
+
+  it('is the same for a later life that knows the place after the last line kept', () => {
+    const later = (earlier: LineMemory): LineMemory => {
+      const memory = new LineMemory();
+      memory.recall(earlier.place, []);
+      return memory;
+    };
+    const counted = memoryOf('a', 'b');
+    expect(read(later(counted), ['T1 a\n', 'T2 b\n', 'T3 c\n'])).toBe('c|');
+    read(counted, ['T1 a\n', 'T2 b\n', 'T2 c\n']);
+    const stamped = later(counted);
+    expect(stamped.since()).toBe(counted.since());
+    expect(read(stamped, ['T2 b\n', 'T2 c\n', 'T2 d\n'])).toBe('d|');
+  });
+
   it('finds its place by the last lines heard when the beginning was rotated away', () => {
-    const log = { out: ['tick', 'x', 'tick', 'tick', 'y'], error: [] };
+    const log = {
+      out: ['tick', 'x', 'tick', 'tick', 'y'].map((text) => keyOf(Buffer.from(text))),
+      error: [],
+    };
     expect(heardOf(memoryOf('gone', 'x', 'tick', 'tick'), log).out).toBe(4);
     expect(heardOf(memoryOf('gone'), log).out).toBe(0);
   });

@@ -222,7 +222,8 @@ class Thing {
   }
 
   private async begin(first: Observer): Promise<void> {
-    const place = (await first.resume?.().catch(() => undefined)) ?? 0;
+    const kept = await first.resume?.().catch(() => undefined);
+    const place = typeof kept === 'number' ? kept : 0;
     const listener: SpoolListener = {
       line: (line) => this.watch.line(line),
       dropped: (bytes) => this.watch.dropped(bytes),
