@@ -224,8 +224,7 @@ class Both {
         return this.tell({ type: 'change_ttl', ttl: b < 4 ? undefined : b * 2_000 });
       case 'restart': {
         this.state = foldSession(this.records)!;
-        const cutOff = a < 4 ? [] : (['scripted'] as const);
-        return this.tell({ type: 'recover', cutOff, jitter: 0, ...(b < 5 && { port: b === 0 ? 1 : PORT }) });
+        return this.tell({ type: 'recover', jitter: 0, ...(b < 5 && { port: b === 0 ? 1 : PORT }) });
       }
       case 'look':
         return this.tell({ type: 'look' });

@@ -395,12 +395,11 @@ export class Model {
     }
   }
 
-  private recover({ cutOff, port, jitter }: Of<'recover'>, now: number): void {
+  private recover({ port, jitter }: Of<'recover'>, now: number): void {
     if (this.phase !== 'running' && this.phase !== 'stopping') return;
     for (const agent of this.agents.values()) {
-      const cut = cutOff.length > 0 && (agent.life === 'running' || agent.life === 'launching');
       const away = agent.life === 'running' && port !== undefined && port !== agent.port;
-      if (cut || away) this.exit(agent, { kind: 'lost', detail: '' }, now, jitter);
+      if (away) this.exit(agent, { kind: 'lost', detail: '' }, now, jitter);
       Object.assign(agent, { waits: [], connected: false });
     }
   }
