@@ -53,10 +53,10 @@ export class Outbox {
       if (records.length === 0) break;
     }
     if (state === undefined) return;
-    const hook = this.run(stream, state);
     // The server ended between the webhook and the session: there never was one.
-    const [first] = await journal.read(sessionStream(state.opened.sessionId), 0, 1);
-    if (first === undefined) await hook.abandon();
+    const [session] = await journal.read(sessionStream(state.opened.sessionId), 0, 1);
+    if (session === undefined) await this.forget(stream).catch(() => undefined);
+    else this.run(stream, state);
   }
 
   /** Writes down where a session's news go. Call before the session itself is written down. */
@@ -85,10 +85,14 @@ export class Outbox {
     }
   }
 
-  /** The session could not be written down after all. */
+  /** The session could not be written down after all. Never rejects: what is left is in nobody's way. */
   async abandon(sessionId: string): Promise<void> {
-    for (const hook of ['session_end', 'events'] as const)
-      await this.hooks.get(outboxStream(sessionId, hook))?.abandon();
+    for (const hook of ['session_end', 'events'] as const) {
+      const stream = outboxStream(sessionId, hook);
+      this.hooks.get(stream)?.close();
+      this.hooks.delete(stream);
+      await this.forget(stream).catch(() => undefined);
+    }
   }
 
   /** Pending and dead deliveries. */
@@ -114,14 +118,31 @@ export class Outbox {
     const stream = outboxStream(opened.sessionId, opened.hook);
     // Asked for before, by a try to execute the session that could not be written down.
     if (this.hooks.has(stream)) return;
-    const [record] = await this.world.journal.append({
+    const { journal, host } = this.world;
+    const [session] = await journal.read(sessionStream(opened.sessionId), 0, 1);
+    // Written down for a session with the same key, which itself was not: the server ended, or the disk was full.
+    if (session === undefined) await this.forget(stream);
+    const [record] = await journal.append({
       stream,
       expectedSeq: 0,
-      time: this.world.host.now(),
+      time: host.now(),
       events: [opened],
       header: { kind: 'outbox', id: opened.sessionId, namespace: opened.namespace.name, annotations: {} },
     });
     if (record !== undefined) this.run(stream, evolveOutbox(undefined, record));
+  }
+
+  /** Deletes the stream of a webhook whose session never was, if there is one. */
+  private async forget(stream: string): Promise<void> {
+    const { journal, host } = this.world;
+    const records = await journal.read(stream, 0, 1_000);
+    const last = records[records.length - 1];
+    if (last === undefined) return;
+    if (last.event.type !== 'outbox_finished') {
+      const events = [{ type: 'outbox_finished' as const }];
+      await journal.append({ stream, expectedSeq: last.seq, time: host.now(), events, closes: true });
+    }
+    await journal.drop(stream);
   }
 
   private run(stream: string, state: OutboxState): WebhookRunner {

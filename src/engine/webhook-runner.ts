@@ -8,6 +8,7 @@ import { deliveryId, evolveOutbox, pauseAfter, type Hook, type OutboxState } fro
 import { reasonOf } from '../domain/reason.ts';
 import { evolve, type SessionState } from '../domain/state.ts';
 import { wireEvent } from '../domain/wire-event.ts';
+import { failpoint } from '../ports/failpoint.ts';
 import type { JournalRecord } from '../ports/journal.ts';
 import { OutboundError, type Sender } from '../ports/outbound.ts';
 import { readSession } from './recovery.ts';
@@ -129,13 +130,6 @@ export class WebhookRunner {
     this.stopped.abort();
   }
 
-  /** There is nothing to tell and never will be. */
-  async abandon(): Promise<void> {
-    this.read = true;
-    await this.finish();
-    this.close();
-  }
-
   private sendAgain(seq: number): void {
     const sending = (async () => {
       const [record] = await this.world.journal.read(sessionStream(this.state.opened.sessionId), seq - 1, 1);
@@ -192,6 +186,7 @@ export class WebhookRunner {
     this.trying.set(seq, now);
     try {
       for (;;) {
+        failpoint('due'); // delivery 1
         now.tries += 1;
         const failure = await this.attempt(id, url, body);
         if (this.stopped.signal.aborted) return;

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { SessionEndReport } from '../../src/domain/end-report.ts';
 import type { OutboxOptions } from '../../src/engine/webhook-runner.ts';
 import { OutboundError, type OutboundRequest, type Sender } from '../../src/ports/outbound.ts';
-import { engineWorld, HandHost } from '../support/engine-world.ts';
+import { openMemoryJournal } from '../../src/journal/memory.ts';
+import { JournalError, type Journal } from '../../src/ports/journal.ts';
+import { engineWorld, HandHost, sessionRequest } from '../support/engine-world.ts';
 
 type Answer = number | OutboundError;
 
@@ -100,6 +102,52 @@ describe('the end webhook', () => {
     );
     expect((await first.journal.streams({ kind: 'outbox', open: true, limit: 10 })).streams).toEqual([]);
   });
+});
+
+describe('a session that was not written down, though its webhook was', () => {
+  const request = sessionRequest(
+    ['quick'],
+    settings({ sessionEnd: { url: END } }, { persistenceMode: { mode: 'none' } }),
+  );
+
+  type Takes = 'everything' | 'no session' | 'nothing after it';
+
+  /** A journal on a disk that may take no session, or no end of its webhook either. */
+  function filling(): { readonly journal: Journal; takes: Takes } {
+    const journal = openMemoryJournal();
+    const append = journal.append.bind(journal);
+    const disk = { journal, takes: 'everything' as Takes };
+    journal.append = async (given) => {
+      const isSession = given.stream.startsWith('session/');
+      const isEnd = given.events.some(({ type }) => type === 'outbox_finished');
+      if (disk.takes === 'everything' || !(isSession || (isEnd && disk.takes === 'nothing after it')))
+        return append(given);
+      throw new JournalError('full', 'The disk of journal.db is full.');
+    };
+    return disk;
+  }
+
+  it.each(['no session', 'nothing after it'] as const)(
+    'is opened under the same key later, by this server and by the next (%s was taken)',
+    async (takes) => {
+      for (const next of [false, true]) {
+        const disk = filling();
+        const receiver = new Receiver();
+        const parts = { journal: disk.journal, scripts: { quick: { runFor: 10 } } };
+        const first = await engineWorld({ ...parts, webhooks: hooks(receiver) });
+        disk.takes = takes;
+        await expect(first.coral.open(request, 'a key')).rejects.toMatchObject({ code: 'full' });
+        disk.takes = 'everything';
+        if (next) await first.coral.shutdown();
+        const world = next ? await engineWorld({ ...parts, webhooks: hooks(receiver) }) : first;
+        await world.coral.open(request, 'a key');
+        await world.advance(10);
+        expect(receiver.urls()).toEqual([END]);
+        const { streams } = await disk.journal.streams({ kind: 'outbox', open: true, limit: 10 });
+        expect(streams).toEqual([]);
+      }
+    },
+  );
 });
 
 describe('the events webhook', () => {
