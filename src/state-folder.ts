@@ -69,8 +69,8 @@ export function openStateFolder(path: string, now: number, embedded = false): St
         return Number.isInteger(port) && port > 0 && port < 65_536 ? port : undefined;
       },
       keepPort(port) {
-        rmSync(join(path, 'port'), { force: true });
-        keep(join(path, 'port'), () => String(port));
+        const file = join(path, 'port');
+        if (readKept(file) !== String(port)) write(file, String(port));
       },
     };
   } catch (error) {
@@ -112,6 +112,12 @@ function keep(file: string, make: () => string): { readonly text: string; readon
   const there = readKept(file);
   if (there !== undefined) return { text: there, made: false };
   const text = make();
+  write(file, text);
+  return { text, made: true };
+}
+
+/** The whole text, or what was there before. */
+function write(file: string, text: string): void {
   const aside = `${file}.${process.pid}.new`;
   try {
     writeFileSync(aside, `${text}\n`, { mode: 0o600 });
@@ -119,7 +125,6 @@ function keep(file: string, make: () => string): { readonly text: string; readon
   } finally {
     rmSync(aside, { force: true });
   }
-  return { text, made: true };
 }
 
 function readKept(file: string): string | undefined {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -46,6 +46,15 @@ describe('a state folder', () => {
     const all = [state.apiKey().key, ...Object.values(state.secrets())];
     expect(new Set(all).size).toBe(all.length);
     for (const secret of all) expect(secret.length).toBeGreaterThanOrEqual(32);
+  });
+
+  it('knows the port of the last time, also when the next one could not be written down', () => {
+    const state = openStateFolder(folder, NOW);
+    expect(state.lastPort()).toBeUndefined();
+    state.keepPort(6_001);
+    mkdirSync(join(folder, `port.${process.pid}.new`));
+    expect(() => state.keepPort(6_002)).toThrow();
+    expect(state.lastPort()).toBe(6_001);
   });
 
   it('makes a key anew when a full disk left an empty file', () => {
