@@ -1,11 +1,19 @@
 // Bundles our own code (packages stay in node_modules) into dist/: the program, the two libraries and the
 // agents that are written in TypeScript. Declarations come from `tsc -p tsconfig.types.json`.
+// `--into FOLDER` makes dist/ there; `--replace FILE=OTHER` puts another module in the place of one of ours: tests do.
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const root = new URL('..', import.meta.url).pathname;
-const dist = join(root, 'dist');
+const { into, replace } = parseArgs({
+  options: {
+    into: { type: 'string', default: root },
+    replace: { type: 'string', multiple: true, default: [] },
+  },
+}).values;
+const dist = join(into, 'dist');
 
 const entryPoints = {
   ...agentEntries(),
@@ -16,7 +24,7 @@ const entryPoints = {
 };
 
 // Made beside dist/ and moved in file by file, so that whoever runs from there meanwhile finds everything.
-const fresh = join(root, `.build-${process.pid}`);
+const fresh = join(into, `.build-${process.pid}`);
 try {
   await build({
     absWorkingDir: root,
@@ -32,6 +40,7 @@ try {
     sourcemap: true,
     chunkNames: 'chunks/[name]-[hash]',
     logLevel: 'warning',
+    plugins: replace.map(replacement),
   });
   chmodSync(join(fresh, 'main.js'), 0o755);
   const made = filesBelow(fresh);
@@ -59,6 +68,20 @@ function agentEntries() {
     .filter((file) => file.endsWith('.ts'))
     .map((file) => [`agents/debug/${file.slice(0, -3)}`, join(debug, file)]);
   return Object.fromEntries([...mains, ...debugging]);
+}
+
+/** Every import of a file (a path from the root) leads to the other one. */
+function replacement(text) {
+  const [file, other] = text.split('=').map((path) => resolve(root, path));
+  return {
+    name: `replace ${file}`,
+    setup({ onResolve }) {
+      const filter = new RegExp(`/${basename(file).replaceAll('.', '\\.')}$`);
+      onResolve({ filter }, ({ path, resolveDir }) =>
+        resolve(resolveDir, path) === file ? { path: other } : undefined,
+      );
+    },
+  };
 }
 
 /** Paths of all files below a folder, relative to it. */

@@ -1,5 +1,6 @@
 /** What a runtime keeps of agents that outlive the server: found again after a crash, let go of once it is written down. */
 import type { AgentState } from '../domain/session.ts';
+import { failpoint } from '../ports/failpoint.ts';
 import type { Handle, Runtime } from '../ports/runtime.ts';
 import type { SessionRunner } from './session-runner.ts';
 
@@ -65,4 +66,5 @@ export async function releaseEnded(
       runner.tags({ error, agent }),
     );
   });
+  failpoint('released'); // exit 4
 }

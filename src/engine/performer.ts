@@ -5,6 +5,7 @@
 import type { Duty } from '../domain/duties.ts';
 import { hasSealed } from '../domain/sealed.ts';
 import type { AgentState } from '../domain/state.ts';
+import { failpoint } from '../ports/failpoint.ts';
 import { LaunchFailure, type Handle, type Observer, type Runtime } from '../ports/runtime.ts';
 import { findLaunched } from './kept.ts';
 import { launchAgent } from './launching.ts';
@@ -194,6 +195,7 @@ export class Performer {
     const { world } = runner;
     const agents = [...runner.state.agents.values()];
     if (agents.some(({ plan }) => hasSealed(plan))) await world.vault.erase(runner.stream);
+    failpoint('erased'); // close 7
     await world.output.release(runner.state.sessionId);
   }
 

@@ -6,6 +6,7 @@
 import { matches, type MessageRecord } from '../domain/inbox.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { SessionEvent, WaitFilter } from '../domain/event.ts';
+import { failpoint } from '../ports/failpoint.ts';
 import type { JournalRecord } from '../ports/journal.ts';
 import type { Delivery, WaitRequest } from './participant.ts';
 import { ordinalOf, visibleAfter } from './reading.ts';
@@ -152,6 +153,7 @@ export class Waits {
     let taken = this.reserved.get(agent);
     if (taken === undefined) this.reserved.set(agent, (taken = new Set()));
     taken.add(ordinal);
+    failpoint('reserved'); // message 3
     const release = (): void => {
       taken.delete(ordinal);
       if (taken.size === 0 && this.reserved.get(agent) === taken) this.reserved.delete(agent);

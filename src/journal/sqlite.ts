@@ -15,6 +15,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import { EVENT_VERSION } from '../domain/event.ts';
+import { failpoint } from '../ports/failpoint.ts';
 import { JournalError } from '../ports/journal.ts';
 import type { Append, Journal, JournalRecord, StreamPage, StreamQuery } from '../ports/journal.ts';
 import { copyDatabase } from './backup.ts';
@@ -122,6 +123,7 @@ class OpenedJournal implements SqliteJournal {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw journalClosed(this.#file);
       const bodies = append.events.map((event) => JSON.stringify(event));
+      failpoint('decided', append.events);
       if (this.#pending.push({ append, bodies, resolve, reject }) === 1) setImmediate(this.#flush);
     });
   }
@@ -226,6 +228,7 @@ class OpenedJournal implements SqliteJournal {
       const { resolve, reject } = batch[at]!;
       if (outcome instanceof JournalError) reject(outcome);
       else {
+        failpoint('durable', batch[at]!.append.events);
         events += outcome.length;
         resolve(outcome);
       }

@@ -1,5 +1,6 @@
 /** The little of HTTP that the door needs: where a request goes, its body, and plain answers. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { failpoint } from '../ports/failpoint.ts';
 
 /** `/mcp/v1/…`: which transport, and the secret when the path holds it. */
 export interface Route {
@@ -99,6 +100,7 @@ function flush(): void {
   const writes = due;
   due = [];
   for (const write of writes) write();
+  failpoint('answered'); // message 4
 }
 
 /**

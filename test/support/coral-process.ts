@@ -22,8 +22,13 @@ export class CoralProcess {
   private readonly exit: Promise<number | null>;
   private ended = false;
 
-  constructor(args: readonly string[], cwd: string, environment: Readonly<Record<string, string>>) {
-    this.child = spawn(process.execPath, [PROGRAM, ...args], {
+  constructor(
+    args: readonly string[],
+    cwd: string,
+    environment: Readonly<Record<string, string>>,
+    program = PROGRAM,
+  ) {
+    this.child = spawn(process.execPath, [program, ...args], {
       cwd,
       env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -71,7 +76,10 @@ export class Project {
   readonly folder = realpathSync(mkdtempSync(join(tmpdir(), 'coral-project-')));
   private readonly started: CoralProcess[] = [];
 
-  constructor(files: Readonly<Record<string, string>> = {}) {
+  constructor(
+    files: Readonly<Record<string, string>> = {},
+    private readonly program = PROGRAM,
+  ) {
     for (const [path, text] of Object.entries(files)) this.write(path, text);
   }
 
@@ -82,7 +90,7 @@ export class Project {
   }
 
   start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): CoralProcess {
-    const command = new CoralProcess(args, this.folder, environment);
+    const command = new CoralProcess(args, this.folder, environment, this.program);
     this.started.push(command);
     return command;
   }

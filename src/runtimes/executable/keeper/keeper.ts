@@ -8,6 +8,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ending } from '../../../domain/exit.ts';
 import type { LaunchSpec } from '../../../domain/launch.ts';
+import { failpoint } from '../../../ports/failpoint.ts';
 import type { Handle, Observer, StopReceipt } from '../../../ports/runtime.ts';
 import type { EnvironmentParts, ExecutableRuntime } from '../runtime.ts';
 import { readHandle } from '../handle.ts';
@@ -78,7 +79,9 @@ export class Keeper {
   /** Rejects with LaunchFailure. */
   async launch(spec: LaunchSpec, parts: EnvironmentParts, signal: AbortSignal): Promise<Handle> {
     const launched = this.options.runtime.launchWith(spec, parts, signal).then((handle) => {
+      failpoint('spawned'); // keeper 1
       this.keep(handle);
+      failpoint('recorded'); // keeper 2
       return handle;
     });
     this.launching.add(launched);
@@ -161,8 +164,10 @@ export class Keeper {
   private end(key: string, kept: Kept, ending: Ending): void {
     kept.spool.close();
     kept.ending = ending;
+    failpoint('ended'); // keeper 3
     try {
       writeExit(kept.spool.folder, ending);
+      failpoint('end recorded'); // keeper 4
       this.agents.delete(key);
     } catch {
       // Known here for as long as this keeper lives, and written as soon as the disk takes it.

@@ -84,6 +84,8 @@ export interface KeeperArguments {
 /** Names in the keeper's folder. */
 export const KEEPER_FILE = 'keeper.json';
 export const AGENTS_FOLDER = 'agents';
+/** What is being deleted: half an agent's folder must not be taken for one. */
+export const GONE_FOLDER = 'gone';
 export const LOG_FILE = 'keeper.log';
 
 /** Longest line taken, bytes: a launch with its option files. */

@@ -2,11 +2,12 @@
  * Runs agents as processes of this machine by way of a keeper (docs/decisions/keeper.md): the server asks it to start
  * and stop them, reads what they print from their spools, and can be killed and started again without any of them noticing.
  */
-import { readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ending } from '../../../domain/exit.ts';
 import type { AgentPlan } from '../../../domain/graph.ts';
 import type { LaunchSpec } from '../../../domain/launch.ts';
+import { failpoint } from '../../../ports/failpoint.ts';
 import { LaunchFailure } from '../../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../../ports/runtime.ts';
 import { lost } from '../../ending.ts';
@@ -20,7 +21,7 @@ import { executableRuntime } from '../runtime.ts';
 import type { ExecutableRuntime, ExecutableRuntimeOptions } from '../runtime.ts';
 import { KeeperLink, KeeperLost } from './link.ts';
 import type { LinkOptions } from './link.ts';
-import { AGENTS_FOLDER, toWire } from './protocol.ts';
+import { AGENTS_FOLDER, GONE_FOLDER, toWire } from './protocol.ts';
 import { readExit, readSpoolHandle, spoolKey } from './spool.ts';
 import { PIECE, SpoolReader } from './spool-reader.ts';
 import type { SpoolListener } from './spool-reader.ts';
@@ -53,11 +54,14 @@ class KeptRuntime implements Runtime {
   /** What all agents print is worked on in a third of the time. */
   private readonly reading = new Share(2, PIECE);
   private isClosed = false;
+  /** What an earlier server was deleting when it was killed is deleted. */
+  private readonly tidied: Promise<void>;
 
   constructor(private readonly options: KeptRuntimeOptions) {
     const { instance, temporaryFolder, keeper } = options;
     this.link = new KeeperLink({ instance, temporaryFolder, ...keeper });
     this.direct = executableRuntime(options);
+    this.tidied = rm(this.gone, { recursive: true, force: true }).catch(() => undefined);
   }
 
   unavailable(): Promise<string | undefined> {
@@ -142,7 +146,12 @@ class KeptRuntime implements Runtime {
     this.things.delete(key);
     // While nobody noted how it ended, it is the keeper's.
     if (readExit(this.folderOf(key)) === undefined) return;
-    await rm(this.folderOf(key), { recursive: true, force: true });
+    await this.tidied;
+    const gone = join(this.gone, key);
+    await mkdir(this.gone, { recursive: true, mode: 0o700 });
+    await rename(this.folderOf(key), gone);
+    failpoint('releasing'); // exit 3
+    await rm(gone, { recursive: true, force: true });
   }
 
   addressOf(port: number): string {
@@ -156,6 +165,11 @@ class KeptRuntime implements Runtime {
     this.things.clear();
     await this.link.close();
     await this.direct.close();
+    await this.tidied;
+  }
+
+  private get gone(): string {
+    return join(this.options.keeper.folder, GONE_FOLDER);
   }
 
   private folderOf(key: string): string {
