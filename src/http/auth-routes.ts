@@ -1,9 +1,9 @@
 /** Logging in with a browser. Source: docs/wire.md, "Authentication". */
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Admission } from './admission.ts';
 import { COOKIE, COOKIE_MAX_AGE, isOwnPath, type Auth } from './auth.ts';
 import { HttpFault } from './errors.ts';
-import { tooOften, type RateLimit } from './rate-limit.ts';
 import { errors } from './schemas.ts';
 import type { App } from './server.ts';
 
@@ -12,12 +12,11 @@ export interface LogIn {
   readonly auth: Auth;
   /** True when the browser reached us over https, as far as can be told. */
   readonly secure: (request: FastifyRequest) => boolean;
-  /** Of failures, by address. */
-  readonly failures: RateLimit;
+  readonly admission: Admission;
 }
 
 /** Registers it. */
-export function authRoutes(app: App, { auth, secure, failures }: LogIn): void {
+export function authRoutes(app: App, { auth, secure, admission }: LogIn): void {
   app.route({
     method: 'POST',
     url: '/api/v1/auth/token',
@@ -39,10 +38,9 @@ export function authRoutes(app: App, { auth, secure, failures }: LogIn): void {
     handler: async (request, reply) => {
       const { token } = request.body;
       // Also with a good key: who guesses must not learn that one was right.
-      const wait = failures.wait(request.ip);
-      if (wait > 0) throw tooOften(wait, 'Too many log-ins from this address failed', 'limits.failedLogins');
+      admission.mayTry(request.raw);
       if (!auth.checkKey(token)) {
-        failures.take(request.ip);
+        admission.failed(request.raw);
         throw new HttpFault(401, 'unauthorized', 'This key is not one of auth.keys.');
       }
       return reply

@@ -61,7 +61,7 @@ export function createAuth(keys: AuthKeys, now: () => number, secret?: string): 
   };
 
   const keyOf = ({ authorization, cookie }: Credentials): string | undefined => {
-    const bearer = authorization === undefined ? undefined : /^Bearer\s+(\S+)\s*$/i.exec(authorization)?.[1];
+    const bearer = bearerOf(authorization);
     if (bearer !== undefined && keys.check(bearer)) return bearer;
     const key = cookie === undefined ? undefined : unseal(cookie);
     return key !== undefined && keys.check(key) ? key : undefined;
@@ -73,6 +73,11 @@ export function createAuth(keys: AuthKeys, now: () => number, secret?: string): 
     keyOf,
     seal,
   };
+}
+
+/** The key of an Authorization header that holds one. */
+export function bearerOf(authorization: string | undefined): string | undefined {
+  return authorization === undefined ? undefined : /^Bearer\s+(\S+)\s*$/i.exec(authorization)?.[1];
 }
 
 /** True for a path on this server to send a browser to: relative to its root, never to another origin. */

@@ -4,22 +4,21 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { $ZodType } from 'zod/v4/core';
-import { COOKIE, type Auth } from './auth.ts';
+import type { Admission } from './admission.ts';
+import { COOKIE } from './auth.ts';
 import { HttpFault } from './errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { HostGuard } from './host-guard.ts';
-import { tooOften, type RateLimit } from './rate-limit.ts';
 import type { App } from './server.ts';
+import { isSocketPath } from './socket-paths.ts';
 import { unknownKeys } from './validation.ts';
 
 /** What the checks ask. */
 export interface Checks {
-  readonly auth: Auth;
+  readonly admission: Admission;
   readonly guard: HostGuard;
   /** Pages of any origin may come: with a key, never with a cookie. */
   readonly allowAnyHost: boolean;
-  /** Of requests, by key. */
-  readonly requests: RateLimit;
   readonly log: Log;
 }
 
@@ -27,7 +26,7 @@ export interface Checks {
 const NAMED_KEYS = 10;
 
 /** Puts the checks in front of every route. */
-export function checks(app: App, { auth, guard, allowAnyHost, requests, log }: Checks): void {
+export function checks(app: App, { admission, guard, allowAnyHost, log }: Checks): void {
   app.addHook('onRequest', async (request, reply) => {
     const away = guard.check({ method: request.method, headers: request.headers });
     if (away !== undefined) throw new HttpFault(403, away.code, away.message);
@@ -38,17 +37,7 @@ export function checks(app: App, { auth, guard, allowAnyHost, requests, log }: C
     if (isOpen(request)) return;
     // A cookie comes along with whatever page asks; it counts only for pages of this server.
     const cookie = guard.sameOrigin(request.headers) ? request.cookies[COOKIE] : undefined;
-    const key = auth.keyOf({ authorization: request.headers.authorization, cookie });
-    if (key === undefined) {
-      throw new HttpFault(
-        401,
-        'unauthorized',
-        'This needs a key: send "Authorization: Bearer KEY" with one of auth.keys.',
-        { 'www-authenticate': 'Bearer' },
-      );
-    }
-    const wait = requests.take(key);
-    if (wait > 0) throw tooOften(wait, 'This key asks too often', 'limits.requestsPerSecond');
+    admission.admit(request.raw, { authorization: request.headers.authorization, cookie });
   });
 
   app.addHook('preValidation', async (request, reply) => {
@@ -73,6 +62,12 @@ export function checks(app: App, { auth, guard, allowAnyHost, requests, log }: C
     for (const [pattern, methods] of routes) {
       if (fits(pattern, path)) for (const method of methods) allowed.add(method);
     }
+    if (isSocketPath(path)) {
+      throw new HttpFault(426, 'upgrade_required', 'This is a websocket; open it with a websocket client.', {
+        upgrade: 'websocket',
+        connection: 'upgrade',
+      });
+    }
     if (allowed.size === 0) {
       throw new HttpFault(
         404,
@@ -96,8 +91,8 @@ function isOpen(request: FastifyRequest): boolean {
 function preflight(reply: FastifyReply): FastifyReply {
   return reply
     .headers({
-      'access-control-allow-methods': 'GET, POST, DELETE',
-      'access-control-allow-headers': 'Authorization, Content-Type, Last-Event-ID',
+      'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+      'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, Last-Event-ID',
       'access-control-max-age': '600',
     })
     .code(204)

@@ -10,6 +10,7 @@ import * as registry from '../domain/wire/registry.ts';
 import * as requests from '../domain/wire/request.ts';
 import * as sessions from '../domain/wire/session.ts';
 import { DeliveryView } from './delivery-routes.ts';
+import { nameShapes } from './openapi-unions.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -18,6 +19,7 @@ const SENT: Readonly<Record<string, z.ZodType>> = {
   SessionRequest: requests.SessionRequest,
   AgentGraphRequest: requests.AgentGraphRequest,
   GraphAgentRequest: requests.GraphAgentRequest,
+  RegistrySourceId: requests.RegistrySourceId,
   CustomTool: requests.CustomTool,
   OptionValue: requests.OptionValue,
   Provider: requests.Provider,
@@ -47,9 +49,12 @@ const RECEIVED: Readonly<Record<string, z.ZodType>> = {
   Message: sessions.Message,
   NamespaceStateBase: sessions.NamespaceStateBase,
   NamespaceStateExtended: sessions.NamespaceStateExtended,
+  RegistrySourceId: requests.RegistrySourceId,
   AgentDetail,
   RegistryAgentSource: registry.RegistryAgentSource,
   RegistryAgent: registry.RegistryAgentView,
+  AgentLicense: registry.AgentLicense,
+  AgentRestriction: registry.AgentRestriction,
   Team: registry.TeamView,
   Delivery: DeliveryView,
   SessionEvent: events.WireEvent,
@@ -90,8 +95,8 @@ class Side {
     return () => this.schemas()[id] ?? {};
   }
 
-  components(): Json {
-    return Object.fromEntries([...this.names].map((name) => [name, this.schemas()[name]]));
+  components(): Readonly<Record<string, Json>> {
+    return Object.fromEntries([...this.names].map((name) => [name, this.schemas()[name] ?? {}]));
   }
 
   private schemas(): Readonly<Record<string, Json>> {
@@ -102,7 +107,11 @@ class Side {
           unrepresentable: 'any',
           uri: (id) => `#/components/schemas/${id}`,
           override: ({ zodSchema, jsonSchema }) => {
-            if (zodSchema._zod.def.type === 'bigint') jsonSchema.type = 'integer';
+            const { def } = zodSchema._zod;
+            if (def.type === 'bigint') jsonSchema.type = 'integer';
+            if (def.type === 'union' && 'discriminator' in def) {
+              jsonSchema['discriminator'] = { propertyName: def.discriminator };
+            }
           },
         }).schemas,
       ).map(([id, schema]) => {
@@ -140,7 +149,7 @@ export function openApi(routes: readonly RouteOptions[], version: string): Json 
         key: { type: 'http', scheme: 'bearer', description: 'One of auth.keys' },
         cookie: { type: 'apiKey', in: 'cookie', name: 'authSessionToken', description: 'From auth/token' },
       },
-      schemas: { ...received.components(), ...sent.components() },
+      schemas: nameShapes({ ...received.components(), ...sent.components() }),
     },
     'x-websockets': SOCKETS,
   };

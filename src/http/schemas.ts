@@ -21,6 +21,7 @@ export const Flag = z.enum(['true', 'false', '1', '0']).transform((text) => text
 const SENTENCES = {
   400: 'The request does not fit; `issues` names every fault',
   401: 'No key, or one that is not known',
+  403: 'A page of another origin, or a Host header that names another server',
   404: 'There is no such thing',
   409: 'Something else is in the way: a name that is taken, or a key that was used for something else',
   413: 'The body (or a message) is too large',
@@ -29,10 +30,13 @@ const SENTENCES = {
   507: 'The disk is full; nothing new is taken',
 } as const;
 
-/** The error answers of a route, for its schema; 401 is among them unless `open`. */
+/** What every route may answer that needs a key. */
+const ALWAYS = [401, 403, 429] as const;
+
+/** The error answers of a route, for its schema. */
 export function errors(...statuses: readonly (keyof typeof SENTENCES)[]): Record<number, z.ZodType> {
-  const all = statuses.includes(401) ? statuses : ([401, ...statuses] as const);
-  return Object.fromEntries(all.map((status) => [status, ErrorBody.describe(SENTENCES[status])]));
+  const all = new Set([...ALWAYS, ...statuses]);
+  return Object.fromEntries([...all].map((status) => [status, ErrorBody.describe(SENTENCES[status])]));
 }
 
 /** What every route may answer whose request is written down. */

@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import type { Coral } from '../engine/coral.ts';
 import { LogHub } from '../engine/log-hub.ts';
 import type { Log } from '../ports/log.ts';
+import { Admission } from './admission.ts';
 import { archiveRoutes } from './archive-routes.ts';
 import { createAuth, type AuthKeys } from './auth.ts';
 import { authRoutes } from './auth-routes.ts';
@@ -115,9 +116,17 @@ export function createHttpServer(options: HttpServerOptions): App {
   let closing = false;
   const auth = createAuth(options.authKeys, () => coral.now(), options.cookieSecret);
   const guard = hostGuard(config);
+  const now = (): number => coral.now();
+  const failed = config.failedLogins ?? DEFAULT_FAILED_LOGINS;
+  const admission = new Admission({
+    auth,
+    requests: new RateLimit({ tokens: config.requestsPerSecond ?? 0, perMs: 1_000 }, now),
+    failures: new RateLimit({ tokens: failed, perMs: 60_000 }, now),
+    trustProxy: config.trustProxy,
+  });
   const sockets = new Sockets({
     coral,
-    auth,
+    admission,
     guard,
     log,
     logs: options.logs ?? logsOf(coral),
@@ -160,13 +169,7 @@ export function createHttpServer(options: HttpServerOptions): App {
   readBodies(app);
   void app.register(cookie);
 
-  const now = (): number => coral.now();
-  const requests = new RateLimit({ tokens: config.requestsPerSecond ?? 0, perMs: 1_000 }, now);
-  const failures = new RateLimit(
-    { tokens: config.failedLogins ?? DEFAULT_FAILED_LOGINS, perMs: 60_000 },
-    now,
-  );
-  checks(app, { auth, guard, allowAnyHost: config.allowAnyHost, requests, log });
+  checks(app, { admission, guard, allowAnyHost: config.allowAnyHost, log });
 
   const door: Door = {
     coral,
@@ -195,7 +198,7 @@ export function createHttpServer(options: HttpServerOptions): App {
     authRoutes(typed, {
       auth,
       secure: ({ protocol, headers }) => protocol === 'https' || guard.securedBy(headers),
-      failures,
+      admission,
     });
     sessionRoutes(typed, door);
     sessionChangeRoutes(typed, door);

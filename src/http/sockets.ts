@@ -12,7 +12,8 @@ import type { SessionKey } from '../domain/state.ts';
 import type { Coral } from '../engine/coral.ts';
 import type { LogHub } from '../engine/log-hub.ts';
 import type { Log } from '../ports/log.ts';
-import { COOKIE, type Auth } from './auth.ts';
+import type { Admission } from './admission.ts';
+import { COOKIE } from './auth.ts';
 import { answerTo, HttpFault } from './errors.ts';
 import type { HostGuard } from './host-guard.ts';
 import { managerEvents, type ManagerQuery } from './manager-events.ts';
@@ -21,6 +22,7 @@ import { After, Flag } from './schemas.ts';
 import { DEFAULT_LINES } from './stream-routes.ts';
 import { Channel } from './socket-channel.ts';
 import { CLOSE, Peer, type SocketOptions } from './socket-peer.ts';
+import { readSocketPath } from './socket-paths.ts';
 import { pastEvents, pump, type Placed } from './socket-replay.ts';
 
 /** Nobody has anything to say to us here. */
@@ -29,7 +31,7 @@ const MOST_SAID = 64 * 1024;
 /** What the sockets are made of. */
 export interface SocketParts {
   readonly coral: Coral;
-  readonly auth: Auth;
+  readonly admission: Admission;
   readonly guard: HostGuard;
   readonly log: Log;
   readonly logs: LogHub;
@@ -142,44 +144,30 @@ export class Sockets {
     const away = guard.check({ method: 'GET', headers: request.headers });
     if (away !== undefined) throw new HttpFault(403, away.code, away.message);
     const [path = '', query = ''] = (request.url ?? '').split('?', 2);
-    const words = decoded(path);
-    const params = Object.fromEntries(new URLSearchParams(query));
-    if (words[0] === 'ws' && words[1] === 'v1') {
-      const [, , kind, ...rest] = words;
-      if (kind === 'logs' && rest.length <= 1) {
-        this.admit(request, rest[0]);
-        return this.lines(asked(LogsQuery, params));
-      }
-      if (kind === 'events') {
-        const named = rest.length === 3 && rest[0] === 'session' ? rest : rest.slice(1);
-        if (named.length === 3 && named[0] === 'session') {
-          this.admit(request, rest.length === 4 ? rest[0] : undefined);
-          const [, namespace = '', sessionId = ''] = named;
-          return this.session({ namespace, sessionId }, asked(EventsQuery, params));
-        }
-        if (rest.at(-1) === 'lsm' && rest.length <= 2) {
-          this.admit(request, rest.length === 2 ? rest[0] : undefined);
-          return this.manager(asked(ManagerSocketQuery, params));
-        }
-      }
+    const found = readSocketPath(path);
+    if (found === undefined) {
+      throw new HttpFault(404, 'not_found', 'There is no socket at this path; see docs/wire.md, "Sockets".');
     }
-    throw new HttpFault(404, 'not_found', 'There is no socket at this path; see docs/wire.md, "Sockets".');
+    this.admit(request, found.key);
+    const params = Object.fromEntries(new URLSearchParams(query));
+    switch (found.kind) {
+      case 'logs':
+        return this.lines(asked(LogsQuery, params));
+      case 'manager':
+        return this.manager(asked(ManagerSocketQuery, params));
+      case 'session':
+        return this.session(found.session, asked(EventsQuery, params));
+    }
   }
 
   private admit(request: IncomingMessage, key: string | undefined): void {
-    const { auth, guard } = this.parts;
+    const { admission, guard } = this.parts;
     const { headers } = request;
-    if (key !== undefined && auth.checkKey(key)) return;
     const cookie =
       headers.cookie !== undefined && guard.sameOrigin(headers)
         ? fastifyCookie.parse(headers.cookie)[COOKIE]
         : undefined;
-    if (key === undefined && auth.check({ authorization: headers.authorization, cookie })) return;
-    throw new HttpFault(
-      401,
-      'unauthorized',
-      'This needs a key: put one of auth.keys into the path, send it as Bearer, or log in.',
-    );
+    admission.admit(request, { key, authorization: headers.authorization, cookie });
   }
 
   private session(key: SessionKey, { after, all }: z.output<typeof EventsQuery>): Serve | Promise<Serve> {
@@ -253,22 +241,6 @@ export class Sockets {
   private readonly failed = (error: unknown): void => {
     this.parts.log.error('A socket failed.', { reason: String(error) });
   };
-}
-
-/** The segments of a path, decoded; throws where they cannot be. */
-function decoded(path: string): string[] {
-  try {
-    return path
-      .replace(/^\/+|\/+$/g, '')
-      .split('/')
-      .map(decodeURIComponent);
-  } catch {
-    throw new HttpFault(
-      400,
-      'invalid_request',
-      'The path is not decodable: a % in it is not followed by two hex digits.',
-    );
-  }
 }
 
 function asked<T extends z.ZodType>(schema: T, params: unknown): z.output<T> {

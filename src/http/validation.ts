@@ -34,7 +34,7 @@ function misfit(zodIssues: readonly z.core.$ZodIssue[], part: string | undefined
     first === undefined
       ? 'it has another shape.'
       : `${first.path === '' ? '' : `${first.path}: `}${first.message}`;
-  const rest = issues.length > 1 ? ` (${issues.length - 1} more in issues.)` : '';
+  const rest = issues.length > 1 ? ` ${issues.length - 1} more in issues.` : '';
   return new Refusal('invalid_request', `${where} does not fit: ${what}${rest}`, issues);
 }
 

@@ -45,7 +45,7 @@ let schemas: Readonly<Record<string, Schema>> = {};
 const routes: Route[] = [];
 
 beforeAll(async () => {
-  door = await openDoor({ config: { bodyLimit: LIMIT } });
+  door = await openDoor({ config: { bodyLimit: LIMIT, failedLogins: 0 } });
   const document = JSON.parse((await door.send('GET', '/api_v1.json')).text) as {
     paths: Record<string, Record<string, Operation>>;
     components: { schemas: Record<string, Schema> };
@@ -74,7 +74,9 @@ function refused(answer: Answer, route: Route, ...statuses: readonly number[]): 
   expect(statuses, `${route.name}: ${answer.text.slice(0, 300)}`).toContain(answer.status);
   const { message, code } = ErrorBody.parse(JSON.parse(answer.text));
   expect(message.split(' ').length, route.name).toBeGreaterThan(3);
-  expect(message, route.name).toMatch(/[.!?]\)?$/);
+  expect(message, `${route.name}: a capital letter or a name, and a full stop`).toMatch(
+    /^[\p{Lu}"“`].*\.$/su,
+  );
   expect(code, route.name).toMatch(/^[a-z]+(_[a-z]+)*$/);
 }
 
@@ -169,6 +171,22 @@ describe('every route', () => {
       expect((await door.send(route.method, long, undefined, key)).status, route.name).toBeLessThan(500);
     }
   });
+});
+
+it('a socket asked for without an upgrade says that it is one', async () => {
+  for (const path of [
+    'logs',
+    'logs/k',
+    'events/lsm',
+    'events/k/lsm',
+    'events/session/a/b',
+    'events/k/session/a/b',
+  ]) {
+    const answer = await door.send('GET', `/ws/v1/${path}`, undefined, {});
+    expect(answer.refused(426, 'upgrade_required').message).toContain('websocket');
+    expect(answer.headers['upgrade']).toBe('websocket');
+  }
+  (await door.send('GET', '/ws/v1/events/k/sessions/a/b')).refused(404, 'not_found');
 });
 
 describe('bodies of any shape', () => {

@@ -36,6 +36,31 @@ it('refers to nothing that is not there, and names every type once', async () =>
     expect(name).toMatch(/^#\/components\/schemas\//);
 });
 
+it('says of every union which value means which shape', async () => {
+  const document = await read();
+  const { schemas } = document.components;
+  let unions = 0;
+  const look = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const { oneOf, discriminator } = value as {
+      oneOf?: { $ref: string }[];
+      discriminator?: { propertyName: string; mapping: Record<string, string> };
+    };
+    if (Array.isArray(oneOf)) {
+      unions += 1;
+      const { propertyName, mapping } = discriminator!;
+      expect(Object.values(mapping)).toEqual(oneOf.map(({ $ref }) => $ref));
+      for (const [meaning, $ref] of Object.entries(mapping)) {
+        const shape = schemas[$ref.split('/').at(-1)!] as { properties: Record<string, { const: string }> };
+        expect(shape.properties[propertyName]!.const).toBe(meaning);
+      }
+    }
+    Object.values(value).forEach(look);
+  };
+  look(document);
+  expect(unions).toBeGreaterThan(15);
+});
+
 it('has every route that the server has', async () => {
   const { paths } = await read();
   const found = Object.entries(paths).flatMap(([path, methods]) =>

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { RateLimit } from '../../src/http/rate-limit.ts';
 import { HandClock } from '../support/hand-clock.ts';
+import { SocketReader } from './socket-reader.ts';
 import { KEY, openDoor, type Answer, type Door } from './door.ts';
 
 describe('a rate limit', () => {
@@ -83,5 +84,49 @@ describe('the limits of the API', () => {
     for (let times = 0; times < 5; times += 1) expect((await logIn(KEY)).status).toBe(302);
     (await logIn('wrong')).refused(401, 'unauthorized');
     (await logIn(KEY)).refused(429, 'limit_exceeded');
+  });
+
+  describe('on wrong keys', () => {
+    const ask = (key: string): Promise<Answer> =>
+      door.send('GET', '/api/v1/local/namespace', undefined, { authorization: `Bearer ${key}` });
+
+    it('count them wherever they are said, and look at no new one after too many', async () => {
+      door = await openDoor({ config: { failedLogins: 3 } });
+      const url = await door.listen();
+      const socket = (key: string): Promise<unknown> =>
+        SocketReader.open(`${url}/ws/v1/events/${key}/lsm`).catch((error: unknown) => error);
+      (await ask('wrong')).refused(401, 'unauthorized');
+      expect(await socket('wrong')).toMatchObject({ status: 401 });
+      (await logIn('wrong')).refused(401, 'unauthorized');
+      expect((await ask(KEY)).refused(429, 'limit_exceeded').message).toContain('limits.failedLogins');
+      expect(await socket(KEY)).toMatchObject({ status: 429, body: { code: 'limit_exceeded' } });
+      await door.world.advance(60_000);
+      expect((await ask(KEY)).status).toBe(200);
+    });
+
+    it('hold nobody up whose key was good before, nor who has a cookie', async () => {
+      door = await openDoor({ config: { failedLogins: 3 } });
+      const cookie = String((await logIn(KEY)).headers['set-cookie']).split(';')[0] ?? '';
+      expect((await ask(KEY)).status).toBe(200);
+      for (let tries = 0; tries < 3; tries += 1) (await ask(`wrong-${tries}`)).refused(401, 'unauthorized');
+      (await ask('wrong')).refused(429, 'limit_exceeded');
+      expect((await ask(KEY)).status).toBe(200);
+      const asked = await door.send('GET', '/api/v1/local/namespace', undefined, { cookie });
+      expect(asked.status).toBe(200);
+    });
+
+    it('do not count who said none, and whose cookie is too old', async () => {
+      door = await openDoor({ config: { failedLogins: 1 } });
+      for (const headers of [{}, { cookie: 'authSessionToken=old' }, { authorization: 'Basic eDp5' }])
+        (await door.send('GET', '/api/v1/local/namespace', undefined, headers)).refused(401, 'unauthorized');
+      expect((await ask(KEY)).status).toBe(200);
+    });
+  });
+
+  it('count a socket as a request', async () => {
+    door = await openDoor({ config: { requestsPerSecond: 1 } });
+    const reader = await SocketReader.open(`${await door.listen()}/ws/v1/events/${KEY}/lsm`);
+    (await door.send('GET', '/api/v1/local/namespace')).refused(429, 'limit_exceeded');
+    await reader.close();
   });
 });

@@ -127,7 +127,7 @@ describe('opening a session', () => {
       { path: 'annotations.a', message: 'Must be a string.' },
     ]);
     expect(error.message).toBe(
-      'The body does not fit: agentGraphRequest.agents[0].id.version: Must be a string. (5 more in issues.)',
+      'The body does not fit: agentGraphRequest.agents[0].id.version: Must be a string. 5 more in issues.',
     );
   });
 
