@@ -5,7 +5,7 @@ import type { ExecutableResources } from '../../src/domain/definition.ts';
 import type { LaunchSpec } from '../../src/domain/launch.ts';
 import type { Handle, Line } from '../../src/ports/runtime.ts';
 import { startTimeOf } from '../../src/process-identity.ts';
-import { ControlGroups } from '../../src/runtimes/executable/control-groups.ts';
+import { ControlGroups, groupOf } from '../../src/runtimes/executable/control-groups.ts';
 import { findPlaces } from '../../src/runtimes/executable/control-places.ts';
 import { executableRuntime, type ExecutableRuntimeOptions } from '../../src/runtimes/executable/runtime.ts';
 import { INSTANCE } from '../contracts/runtime.ts';
@@ -21,14 +21,11 @@ const limited = (script: string, resources: ExecutableResources): LaunchSpec => 
 
 /** Every folder of this instance's groups that is there. */
 function groups(): string[] {
-  return findPlaces('coral-of-nobody').flatMap(({ folder }) => {
-    const above = folder.slice(0, folder.lastIndexOf('/'));
-    return readdirSync(above)
-      .filter((name) => /^coral-[0-9a-f]{24}$/.test(name))
-      .flatMap((name) => readdirSync(`${above}/${name}`, { withFileTypes: true }))
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => `${entry.parentPath}/${entry.name}`);
-  });
+  return findPlaces(groupOf(INSTANCE))
+    .filter(({ folder }) => existsSync(folder))
+    .flatMap(({ folder }) => readdirSync(folder, { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => `${entry.parentPath}/${entry.name}`);
 }
 
 const programOf = (pid: string): string => {

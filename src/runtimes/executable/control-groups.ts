@@ -186,7 +186,7 @@ export class ControlGroups {
   }
 
   private known(): readonly Place[] {
-    this.places ??= process.platform === 'linux' ? this.find(`coral-${keyOf(this.instance)}`) : [];
+    this.places ??= process.platform === 'linux' ? this.find(groupOf(this.instance)) : [];
     return this.places;
   }
 
@@ -194,6 +194,11 @@ export class ControlGroups {
     if (process.platform !== 'linux') return 'this system has no control groups';
     return 'the server may make no control groups for it here; run it as root, or let systemd delegate them (Delegate=yes)';
   }
+}
+
+/** The name of the group that holds all those of an instance. */
+export function groupOf(instance: string): string {
+  return `coral-${keyOf(instance)}`;
 }
 
 const NAMES: Readonly<Record<Controller, string>> = { memory: 'memory', cpu: 'CPUs', pids: 'processes' };
