@@ -1,86 +1,67 @@
-/** The reference page: one file that renders /api_v1.json and needs nothing else. */
+/** The reference page: one file that renders /api_v1.json and needs nothing else. Its script: docs-script.ts. */
+import { DOCS_SCRIPT } from './docs-script.ts';
 
-/** What runs on it. Text goes into the page as text only. */
-export const DOCS_SCRIPT = `
-const el = (tag, props, ...children) => {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...children.filter((child) => child !== undefined && child !== ''));
-  return node;
-};
-const link = (name) => el('a', { href: '#schema-' + name, textContent: name });
-const typeOf = (schema) => {
-  if (schema === undefined || schema === true) return 'anything';
-  if (schema.$ref) return link(schema.$ref.split('/').pop());
-  if ('const' in schema) return JSON.stringify(schema.const);
-  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
-  const options = schema.oneOf || schema.anyOf || schema.allOf;
-  if (options) {
-    const list = el('ul', { className: 'options' });
-    for (const option of options) list.append(el('li', {}, typeOf(option)));
-    return list;
-  }
-  if (schema.type === 'array') return el('span', {}, 'list of ', typeOf(schema.items));
-  if (schema.properties) return fields(schema);
-  if (schema.additionalProperties && typeof schema.additionalProperties === 'object')
-    return el('span', {}, 'map to ', typeOf(schema.additionalProperties));
-  return [].concat(schema.type || 'anything').join(' | ') + (schema.format ? ' (' + schema.format + ')' : '');
-};
-const fields = (schema) => {
-  const table = el('table');
-  for (const [name, part] of Object.entries(schema.properties)) {
-    const needed = (schema.required || []).includes(name);
-    const fallback = 'default' in part ? ' = ' + JSON.stringify(part.default) : '';
-    table.append(el('tr', {}, el('td', {}, el('code', { textContent: name + (needed ? '' : '?') })),
-      el('td', {}, typeOf(part), fallback), el('td', { textContent: part.description || '' })));
-  }
-  return table;
-};
-const operation = (path, method, op, open) => {
-  const box = el('details', { id: op.operationId }, el('summary', {},
-    el('b', { className: method, textContent: method.toUpperCase() }), ' ',
-    el('code', { textContent: path }), ' ', el('span', { textContent: op.summary || '' })));
-  if (op.description) box.append(el('p', { textContent: op.description }));
-  if (open) box.append(el('p', { textContent: 'Needs no key.' }));
-  if (op.parameters) {
-    const table = el('table');
-    for (const one of op.parameters) table.append(el('tr', {}, el('td', {}, el('code', { textContent: one.name + (one.required ? '' : '?') })),
-      el('td', { textContent: one.in }), el('td', {}, typeOf(one.schema)), el('td', { textContent: one.description || '' })));
-    box.append(el('h4', { textContent: 'Parameters' }), table);
-  }
-  for (const [type, { schema }] of Object.entries((op.requestBody || {}).content || {}))
-    box.append(el('h4', { textContent: 'Body, ' + type }), el('div', {}, typeOf(schema)));
-  const answers = el('table');
-  for (const [status, answer] of Object.entries(op.responses)) {
-    const [first] = Object.values(answer.content || {});
-    answers.append(el('tr', {}, el('td', {}, el('code', { textContent: status })),
-      el('td', { textContent: answer.description }), el('td', {}, first ? typeOf(first.schema) : '')));
-  }
-  box.append(el('h4', { textContent: 'Answers' }), answers);
-  return box;
-};
-const open = () => {
-  const target = document.getElementById(location.hash.slice(1));
-  if (target) { target.open = true; target.scrollIntoView(); }
-};
-fetch('/api_v1.json').then((answer) => answer.json()).then((api) => {
-  const main = document.querySelector('main');
-  main.replaceChildren(el('p', { textContent: api.info.description }));
-  for (const { name } of api.tags) {
-    main.append(el('h2', { textContent: name }));
-    for (const [path, methods] of Object.entries(api.paths)) for (const [method, op] of Object.entries(methods))
-      if (op.tags.includes(name)) main.append(operation(path, method, op, op.security && op.security.length === 0));
-  }
-  main.append(el('h2', { textContent: 'sockets' }));
-  for (const [path, socket] of Object.entries(api['x-websockets'])) main.append(el('details', {}, el('summary', {}, el('b', { textContent: 'WS' }), ' ',
-    el('code', { textContent: path }), ' ', el('span', { textContent: socket.summary })), el('p', {}, 'Query: ' + socket.query.join(', ')), el('p', {}, 'Messages: ', typeOf(socket.message))));
-  main.append(el('h2', { textContent: 'webhooks' }));
-  for (const [name, { post }] of Object.entries(api.webhooks)) main.append(operation(name, 'post', post, false));
-  main.append(el('h2', { textContent: 'types' }));
-  for (const [name, schema] of Object.entries(api.components.schemas))
-    main.append(el('details', { id: 'schema-' + name }, el('summary', {}, el('code', { textContent: name }), ' ', el('span', { textContent: schema.description || '' })), el('div', {}, typeOf(schema))));
-  addEventListener('hashchange', open);
-  open();
-}).catch((error) => { document.querySelector('main').textContent = 'The document cannot be read: ' + error.message; });
+const STYLE = `
+:root { color-scheme: light dark; --ground: #fff; --raised: #f5f6f8; --line: #d9dde3; --text: #1c2128; --dim: #56606c; --accent: #b3402a;
+  --get: #1f6f43; --post: #1b5fa8; --patch: #8a5a00; --delete: #b3261e; --ws: #6a3fb5; }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #14171b; --raised: #1c2127; --line: #343b44; --text: #e4e8ec; --dim: #a2acb7; --accent: #ff8a70;
+    --get: #6fce9a; --post: #7cb7f5; --patch: #e3b04f; --delete: #ff8d85; --ws: #bb9cf7; }
+}
+* { box-sizing: border-box; }
+html { scroll-padding-top: 1rem; }
+body { margin: 0; background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
+a { color: var(--accent); }
+a:focus-visible, summary:focus-visible, input:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
+code, pre { font: .875em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+.skip { position: absolute; left: -99rem; }
+.skip:focus { left: 1rem; top: 1rem; z-index: 2; background: var(--ground); padding: .5rem 1rem; }
+#page { display: grid; grid-template-columns: 20rem minmax(0, 1fr); max-width: 90rem; margin: 0 auto; }
+header { position: sticky; top: 0; height: 100vh; overflow-y: auto; padding: 1.25rem 1rem 2rem 1.25rem; border-right: 1px solid var(--line); background: var(--raised); }
+header h1 { margin: 0 0 .75rem; font-size: 1.25rem; }
+header h1 small { font-weight: normal; color: var(--dim); }
+input { width: 100%; padding: .45rem .6rem; font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--dim); border-radius: 6px; }
+#found { margin: .35rem 0 0; min-height: 1.5em; font-size: .85rem; color: var(--dim); }
+nav h2 { margin: 1rem 0 .25rem; font-size: .8rem; letter-spacing: .04em; text-transform: uppercase; color: var(--dim); }
+nav ul { list-style: none; margin: 0; padding: 0; }
+nav a { display: block; padding: .15rem .4rem; border-radius: 4px; color: inherit; text-decoration: none; font-size: .875rem; overflow-wrap: anywhere; }
+nav a:hover, nav a[aria-current] { background: var(--line); }
+nav b { font-size: .7rem; margin-right: .35rem; }
+#contents > summary { display: none; }
+main { padding: 1.5rem 2rem 6rem; min-width: 0; }
+main h2 { margin: 2.5rem 0 .5rem; text-transform: capitalize; }
+main h4 { margin: 1.25rem 0 .35rem; font-size: .95rem; }
+details.item { border: 1px solid var(--line); border-radius: 8px; margin: .5rem 0; background: var(--ground); }
+details.item > summary { cursor: pointer; padding: .55rem .8rem; border-radius: 8px; }
+details.item > summary:hover, details.item[open] > summary { background: var(--raised); }
+details.item > div { padding: .25rem 1rem 1rem; }
+summary .what { color: var(--dim); margin-left: .35rem; }
+.method { display: inline-block; min-width: 3.6rem; font-size: .8rem; font-weight: 700; }
+.GET { color: var(--get); } .POST { color: var(--post); } .PATCH { color: var(--patch); } .DELETE { color: var(--delete); } .WS { color: var(--ws); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+table table { width: auto; margin: .25rem 0; }
+th { text-align: left; font-size: .8rem; color: var(--dim); font-weight: 600; }
+th, td { vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); }
+tr:last-child > td { border-bottom: 0; }
+td:first-child > code { white-space: nowrap; }
+ul.shapes { margin: 0; padding-left: 1.1rem; }
+pre { margin: 0; padding: .7rem .9rem; background: var(--raised); border-radius: 6px; white-space: pre-wrap; }
+.dim { color: var(--dim); }
+[hidden] { display: none !important; }
+@media (max-width: 56rem) {
+  #page { display: block; }
+  header { position: static; height: auto; border-right: 0; border-bottom: 1px solid var(--line); padding: 1rem; }
+  #contents > summary { display: list-item; cursor: pointer; padding: .35rem 0; }
+  main { padding: 1rem 1rem 4rem; }
+  summary .what { display: block; margin-left: 0; }
+  main thead { display: none; }
+  main table, main tbody, main tr, main td { display: block; width: 100%; }
+  main tr { border-bottom: 1px solid var(--line); padding: .35rem 0; }
+  main tr:last-child { border-bottom: 0; }
+  main td { border: 0; padding: 0 0 0 .9rem; }
+  main td:first-child { padding-left: 0; }
+}
 `;
 
 /** The page itself. */
@@ -90,27 +71,19 @@ export const DOCS_PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Coral: the API</title>
-<style>
-:root { color-scheme: light dark; --line: #8884; --dim: #888; --accent: #c4513a; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1rem 1.5rem 4rem; }
-h2 { margin-top: 2.5rem; text-transform: capitalize; }
-h4 { margin: 1rem 0 .25rem; }
-details { border-top: 1px solid var(--line); padding: .4rem 0; }
-details[open] { padding-bottom: 1rem; }
-summary { cursor: pointer; }
-summary span { color: var(--dim); }
-summary b { display: inline-block; min-width: 4.2rem; color: var(--accent); }
-table { border-collapse: collapse; }
-td { vertical-align: top; padding: .15rem .8rem .15rem 0; }
-td td { font-size: .95em; }
-ul.options { margin: 0; padding-left: 1.1rem; }
-code { font: .92em ui-monospace, monospace; }
-a { color: var(--accent); }
-</style>
+<style>${STYLE}</style>
 </head>
 <body>
-<h1>Coral</h1>
-<main>Reading <a href="/api_v1.json">/api_v1.json</a> …</main>
+<a class="skip" href="#main">To the reference</a>
+<div id="page">
+<header>
+<h1>Coral <small id="version"></small></h1>
+<input id="search" type="search" placeholder="Search ( / )" aria-label="Search paths, fields and types" autocomplete="off">
+<p id="found" role="status"></p>
+<details id="contents" open><summary>Contents</summary><nav aria-label="Contents"></nav></details>
+</header>
+<main id="main" tabindex="-1">Reading <a href="/api_v1.json">/api_v1.json</a> …</main>
+</div>
 <script>${DOCS_SCRIPT}</script>
 </body>
 </html>

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { RouteOptions } from 'fastify';
 import { z } from 'zod';
-import { DOCS_PAGE, DOCS_SCRIPT } from './docs-page.ts';
+import { DOCS_PAGE } from './docs-page.ts';
+import { DOCS_SCRIPT } from './docs-script.ts';
 import { openApi } from './openapi.ts';
 import type { App, Door } from './server.ts';
 

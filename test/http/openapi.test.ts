@@ -1,4 +1,6 @@
 /** The API's description: complete, valid, and changed only on purpose. */
+import { createHash } from 'node:crypto';
+import { Script } from 'node:vm';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openDoor, type Door } from './door.ts';
@@ -88,6 +90,10 @@ it('is shown by a page that needs nothing from elsewhere', async () => {
   expect(page.status).toBe(200);
   expect(page.headers['content-type']).toContain('text/html');
   expect(page.headers['content-security-policy']).toContain("default-src 'none'");
-  expect(page.text).not.toMatch(/(?:src|href)="(?!\/api_v1\.json)/);
+  expect(page.text).not.toMatch(/(?:src|href)="(?!\/api_v1\.json|#)/);
   expect(page.text).not.toMatch(/https?:\/\//);
+  const [, script = ''] = /<script>(.*)<\/script>/s.exec(page.text) ?? [];
+  const digest = createHash('sha256').update(script).digest('base64');
+  expect(page.headers['content-security-policy']).toContain(`script-src 'sha256-${digest}'`);
+  expect(() => new Script(script)).not.toThrow();
 });
