@@ -9,12 +9,22 @@ import { meets, type Bench, type Row } from './harness.ts';
 import { flood } from './flood.ts';
 import { idleSessions } from './idle-sessions.ts';
 import { journal } from './journal-rows.ts';
+import { recovery } from './recovery.ts';
 import { sessions } from './sessions.ts';
 import { sockets } from './sockets.ts';
 import { toolCalls } from './tool-calls.ts';
 import { wakes } from './wakes.ts';
 
-const BENCHES: readonly Bench[] = [toolCalls, wakes, sessions, sockets, journal, idleSessions, flood];
+const BENCHES: readonly Bench[] = [
+  toolCalls,
+  wakes,
+  sessions,
+  sockets,
+  journal,
+  idleSessions,
+  flood,
+  recovery,
+];
 
 const HEAD = ['', 'median', '', 'low–high', 'p99', 'bare', 'ratio', 'bar', ''] as const;
 

@@ -6,8 +6,8 @@
  */
 import { sessionStream } from '../domain/event.ts';
 import { reasonOf } from '../domain/reason.ts';
-import { foldSession, type SessionState } from '../domain/state.ts';
-import type { Journal, JournalRecord, StreamInfo } from '../ports/journal.ts';
+import { evolve, type SessionState } from '../domain/state.ts';
+import type { Journal, StreamInfo } from '../ports/journal.ts';
 import type { Handle, Living, Runtime } from '../ports/runtime.ts';
 import type { Directory } from './directory.ts';
 import { quarantineOf } from './quarantine.ts';
@@ -78,15 +78,12 @@ async function readOrQuarantine(
 
 /** A session's state folded from its whole stream; undefined when it has no records. Throws when they do not add up to it. */
 export async function readSession(journal: Journal, stream: string): Promise<SessionState | undefined> {
-  const records: JournalRecord[] = [];
-  for (let after = 0; ;) {
+  let state: SessionState | undefined;
+  for (let after = 0; ; after += PAGE) {
     const page = await journal.read(stream, after, PAGE);
-    const last = page[page.length - 1];
-    if (last === undefined) break;
-    records.push(...page);
-    after = last.seq;
+    for (const record of page) state = evolve(state, record);
+    if (page.length < PAGE) break;
   }
-  const state = foldSession(records);
   if (state !== undefined && sessionStream(state.sessionId) !== stream)
     throw new Error(`they are of session ${state.sessionId}`);
   return state;

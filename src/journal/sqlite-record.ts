@@ -34,9 +34,26 @@ export function sumOf(
   return crc32(body, numbers >>> 0);
 }
 
+/** A row of one stream, whose name and number need not be read again for each: the columns of `EventRow` from `seq` on. */
+export type StreamRowValues = readonly [
+  seq: number,
+  position: number,
+  time: number,
+  version: number,
+  body: string,
+  sum: number | null,
+];
+
 /** The record in a row; undefined when the row is not what was written. */
-export function recordIn(row: EventRow): JournalRecord | undefined {
-  const { stream, ref, seq, position, time, version, body, sum } = row;
+export function recordIn({ stream, ref, seq, position, time, version, body, sum }: EventRow) {
+  return recordOf(stream, ref, [seq, position, time, version, body, sum]);
+}
+
+function recordOf(
+  stream: string,
+  ref: number,
+  [seq, position, time, version, body, sum]: StreamRowValues,
+): JournalRecord | undefined {
   if (sum !== null && sum !== sumOf(position, ref, seq, time, version, body)) return undefined;
   try {
     return { stream, seq, position, time, event: upgrade(JSON.parse(body) as JournalEvent, version) };
@@ -46,12 +63,17 @@ export function recordIn(row: EventRow): JournalRecord | undefined {
 }
 
 /** The records of one stream from behind `after` on. Throws JournalError `damaged` at the first that is not there or not whole. */
-export function recordsIn(rows: readonly EventRow[], after: number, file: string): JournalRecord[] {
+export function recordsIn(
+  { name, ref }: { readonly name: string; readonly ref: number },
+  rows: readonly StreamRowValues[],
+  after: number,
+  file: string,
+): JournalRecord[] {
   return rows.map((row, index) => {
     const expected = after + index + 1;
-    if (row.seq !== expected) throw damaged(row.stream, expected, 'is missing', file);
-    const record = recordIn(row);
-    if (record === undefined) throw damaged(row.stream, expected, 'is not what was written', file);
+    if (row[0] !== expected) throw damaged(name, expected, 'is missing', file);
+    const record = recordOf(name, ref, row);
+    if (record === undefined) throw damaged(name, expected, 'is not what was written', file);
     return record;
   });
 }

@@ -36,7 +36,10 @@ export function prepareStatements(database: Database.Database) {
     insertEvent: prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
     closeStream: prepare('UPDATE streams SET closed_at = coalesce(closed_at, ?) WHERE ref = ?'),
 
-    read: prepare(`${RECORDS} WHERE s.stream = ? AND e.seq > ? ORDER BY e.seq LIMIT ?`),
+    refOf: prepare('SELECT ref FROM streams WHERE stream = ?').pluck(),
+    read: prepare(
+      'SELECT seq, position, time, version, body, sum FROM events WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?',
+    ).raw(),
     readTypes: prepare(`${RECORDS} WHERE ${OF_TYPES}`),
     readMilestones: prepare(
       // The index is named so that a query that could not use it fails at start and not slowly.

@@ -23,7 +23,7 @@ import { conflict, headerMissing, journalClosed, stillOpen } from './refusals.ts
 import { listStreams } from './sqlite-catalogue.ts';
 import type { SyncMode } from './sqlite-file.ts';
 import { recordIn, recordsIn, sumOf } from './sqlite-record.ts';
-import type { EventRow } from './sqlite-record.ts';
+import type { EventRow, StreamRowValues } from './sqlite-record.ts';
 import { areMilestones, openJournalFile } from './sqlite-schema.ts';
 import { prepareStatements } from './sqlite-statements.ts';
 import type { Statements, StreamRow } from './sqlite-statements.ts';
@@ -130,8 +130,10 @@ class OpenedJournal implements SqliteJournal {
 
   async read(stream: string, after: number, limit: number): Promise<readonly JournalRecord[]> {
     return this.#reading(() => {
-      const rows = this.#statements.read.all(stream, after, Math.max(0, limit)) as EventRow[];
-      return recordsIn(rows, after, this.#file);
+      const ref = this.#known.get(stream)?.ref ?? (this.#statements.refOf.get(stream) as number | undefined);
+      if (ref === undefined) return [];
+      const rows = this.#statements.read.all(ref, after, Math.max(0, limit)) as StreamRowValues[];
+      return recordsIn({ name: stream, ref }, rows, after, this.#file);
     });
   }
 
