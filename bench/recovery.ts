@@ -24,7 +24,7 @@ runtimes: {scripted: {}, executable: {path: sleep, arguments: ['600']}}
 /** The benchmark. */
 export const recovery: Bench = {
   name: 'recovery',
-  about: `From the start of the program to its first good answer, after it was killed: with ${SESSIONS} live sessions of ${EVENTS} facts each (against reading and parsing the same rows in a bare process), and until ${AGENTS} running executables are adopted.`,
+  about: `From the start of the program to its first good answer, after it was killed: with ${SESSIONS} live sessions of ${EVENTS} facts each, whose agents wait for their next start (against reading and parsing the same rows in a bare process), and until ${AGENTS} running executables are adopted.`,
   async run(report) {
     const project = new ProjectFolder();
     try {
@@ -138,7 +138,7 @@ async function sessionsFound(
   return times;
 }
 
-/** Sessions that wait to be executed hold no messages: these run, with agents that ended with their server. */
+/** They run and have talked; their agents wait for their next start, so that nothing but the sessions is measured. */
 async function writeSessions(file: string): Promise<void> {
   const journal = openSqliteJournal({ file, sync: 'normal', now: Date.now });
   await journal.append({
@@ -182,8 +182,8 @@ function storyOf(sessionId: string): readonly SessionEvent[] {
     annotations: {},
     folder: '/',
     restart: {
-      policy: 'never',
-      maxRestarts: 0,
+      policy: 'always',
+      maxRestarts: 9,
       delay: 0,
       maxDelay: 0,
       stableAfter: 0,
@@ -216,6 +216,20 @@ function storyOf(sessionId: string): readonly SessionEvent[] {
         agent,
         attempt: 1,
         handle: { runtime: 'scripted', id: `${sessionId}-${agent}` },
+      },
+      {
+        type: 'agent_exited',
+        agent,
+        attempt: 1,
+        exit: { reason: 'failed', exitCode: 1, detail: 'It failed.', time: Date.now() },
+      },
+      {
+        type: 'agent_retry_due',
+        agent,
+        attempt: 1,
+        at: Date.now() + 3_600_000,
+        restarts: 1,
+        reason: 'It failed.',
       },
     ]),
     { type: 'thread_created', threadId: 't', name: 'talk', creator: 'ann', participants: ['ann', 'bob'] },
