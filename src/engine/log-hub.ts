@@ -48,7 +48,7 @@ interface Source {
 type Level = 'debug' | 'info' | 'warning' | 'error';
 
 /** Origins remembered; beyond it they are made anew. */
-const MOST_SOURCES = 10_000;
+const MOST_SOURCES = 1_000;
 
 /** Keeps lines and hands them out. */
 export class LogHub {

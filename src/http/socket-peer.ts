@@ -41,6 +41,7 @@ export const SOCKET_DEFAULTS: SocketOptions = { pingEvery: 5_000, silence: 15_00
 export class Peer {
   private heardAt: number;
   private bytesRead = 0;
+  private takenBefore = 0;
   private corked = false;
 
   constructor(
@@ -98,10 +99,13 @@ export class Peer {
 
   /** Pings; drops a peer that was silent for too long. `now`: ms. */
   beat(now: number, silence: number): void {
-    if (this.socket.bytesRead !== this.bytesRead) {
-      this.bytesRead = this.socket.bytesRead;
+    const { taken, socket } = this;
+    // Who takes what waits for it lives: it was not pinged, and may have nothing to say.
+    if (socket.bytesRead !== this.bytesRead || (socket.writableLength > 0 && taken !== this.takenBefore)) {
+      this.bytesRead = socket.bytesRead;
       this.heardAt = now;
     }
+    this.takenBefore = taken;
     if (now - this.heardAt >= silence) return this.destroy();
     // Behind what was not taken yet a ping would only wait as well.
     if (this.socket.writableLength === 0) this.write(PING);

@@ -73,7 +73,8 @@ export class SocketReader {
       const ended = this.closed.then(() => 'closed' as const);
       const what = await Promise.race([told, ended]);
       this.news.delete(tell);
-      if (what === 'closed' && !holds()) throw new Error(`closed after ${this.seen.length} frames`);
+      if (what === 'closed' && !holds())
+        throw new Error(`closed after ${this.seen.length} frames: ${JSON.stringify(await this.closed)}`);
     }
   }
 
