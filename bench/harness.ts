@@ -6,8 +6,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundling as options } from '../scripts/bundling.mjs';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** The folder of this repository. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** One line of the table. */
 export interface Row {
@@ -33,6 +35,14 @@ export interface Bar {
   readonly of: 'ratio' | 'value' | 'p99';
   readonly atLeast?: number;
   readonly atMost?: number;
+  /** A few rare values decide: too unsteady for a machine that is not quiet. */
+  readonly tail?: true;
+}
+
+/** How much is measured. */
+export interface Effort {
+  /** A few seconds in all, for ratios that are off by a half at worst. */
+  readonly quick: boolean;
 }
 
 /** One benchmark. */
@@ -40,7 +50,9 @@ export interface Bench {
   readonly name: string;
   /** What it measures and what it does not, in a sentence or two. */
   readonly about: string;
-  run(report: (row: Row) => void): Promise<void>;
+  /** It knows a quick way and is part of the guard (`guard.ts`). */
+  readonly guarded?: true;
+  run(report: (row: Row) => void, effort?: Effort): Promise<void>;
 }
 
 /** Whether a row keeps to its bar; undefined without one. */
@@ -142,19 +154,12 @@ let bundling: Promise<unknown> | undefined;
 function bundled(): Promise<unknown> {
   mkdirSync(`${ROOT}/dist/bench`, { recursive: true });
   bundling ??= build({
+    ...options,
     absWorkingDir: ROOT,
     entryPoints: ['broadcast', 'echo', 'fastify', 'load', 'readers', 'server'].map(
       (name) => `bench/peers/${name}.ts`,
     ),
     outdir: `${ROOT}/dist/bench`,
-    bundle: true,
-    splitting: true,
-    chunkNames: 'chunks/[name]-[hash]',
-    platform: 'node',
-    target: 'node20.19',
-    format: 'esm',
-    packages: 'external',
-    logLevel: 'warning',
   });
   return bundling;
 }

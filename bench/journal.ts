@@ -21,11 +21,15 @@ export interface BenchRow {
   readonly value: number;
   /** Median over the repeats of ours to the bare one that ran beside it. */
   readonly ratio: number;
+  /** Slowest and fastest of ours. */
+  readonly low: number;
+  readonly high: number;
   readonly unit: string;
   readonly note: string;
 }
 
-interface Case {
+/** One way to append. */
+export interface Case {
   readonly name: string;
   readonly journal: 'memory' | 'normal' | 'full';
   /** Events a commit, each of another stream. */
@@ -34,7 +38,7 @@ interface Case {
 }
 
 const REPEATS = 7;
-const CASES: readonly Case[] = [
+export const CASES: readonly Case[] = [
   { name: 'memory journal, single appends', journal: 'memory', group: 1, events: 100_000 },
   { name: 'SQLite normal, single appends', journal: 'normal', group: 1, events: 6_000 },
   { name: 'SQLite normal, 16 appends in a turn', journal: 'normal', group: 16, events: 16_000 },
@@ -55,9 +59,12 @@ const eventOf = (n: number): SessionEvent => ({
 });
 
 /** Runs every case in turn, `report` hearing of each row as it is measured. Takes some 10 s. */
-export async function benchJournal(report: (row: BenchRow) => void): Promise<readonly BenchRow[]> {
+export async function benchJournal(
+  report: (row: BenchRow) => void,
+  cases: readonly Case[] = CASES,
+): Promise<readonly BenchRow[]> {
   const rows: BenchRow[] = [];
-  for (const it of CASES) {
+  for (const it of cases) {
     const ours: number[] = [];
     const bare: number[] = [];
     // The first round warms up; the order within a round alternates, so that neither always follows the other.
@@ -75,6 +82,8 @@ export async function benchJournal(report: (row: BenchRow) => void): Promise<rea
       name: it.name,
       baseline: Math.round(median(bare)),
       value: Math.round(median(ours)),
+      low: Math.min(...ours),
+      high: Math.max(...ours),
       ratio: round2(median(ratios)),
       unit: 'events/s',
       note: `to ${against}; ratio ${round2(Math.min(...ratios))}–${round2(Math.max(...ratios))} in ${REPEATS} rounds`,

@@ -1,36 +1,22 @@
 /**
- * `npm run bench [-- --json] [-- NAME…]`: every claim of speed comes from here. Prints a table, or with `--json` one
- * JSON document. Exits with 0 whatever the numbers say: a bar that is not met is a row that says so.
+ * `npm run bench -- [--json] [--write FILE] [--guard] [NAME…]`: every claim of speed comes from here. Prints a table,
+ * or with `--json` one JSON document; `--write` also puts the results into a document. Exits with 0 whatever the
+ * numbers say: a bar that is not met is a row that says so. Only `--guard` fails (`guard.ts`).
  */
 import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { meets, type Bench, type Row } from './harness.ts';
-import { flood } from './flood.ts';
-import { idleSessions } from './idle-sessions.ts';
-import { journal } from './journal-rows.ts';
-import { recovery } from './recovery.ts';
-import { sessions } from './sessions.ts';
-import { sockets } from './sockets.ts';
-import { toolCalls } from './tool-calls.ts';
-import { wakes } from './wakes.ts';
-
-const BENCHES: readonly Bench[] = [
-  toolCalls,
-  wakes,
-  sessions,
-  sockets,
-  journal,
-  idleSessions,
-  flood,
-  recovery,
-];
-
-const HEAD = ['', 'median', '', 'low–high', 'p99', 'bare', 'ratio', 'bar', ''] as const;
+import { BENCHES } from './benches.ts';
+import { guard } from './guard.ts';
+import { meets, type Row } from './harness.ts';
+import { cells, HEAD, line, written, type Origin, type Result } from './report.ts';
 
 const { values, positionals } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
+    write: { type: 'string' },
+    guard: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
   allowPositionals: true,
@@ -38,14 +24,28 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.filter((name) => BENCHES.every((bench) => bench.name !== name));
 if (values.help || unknown.length > 0) {
   if (unknown.length > 0) console.error(`There is no benchmark called ${unknown.join(', ')}.\n`);
-  console.error('npm run bench [-- --json] [-- NAME…]\n');
+  console.error('npm run bench -- [--json] [--write FILE] [--guard] [NAME…]\n');
   for (const { name, about } of BENCHES) console.error(`${name}\n  ${about}\n`);
   process.exit(values.help ? 0 : 2);
 }
 
 const chosen = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
-const results: { readonly name: string; readonly about: string; readonly rows: readonly Row[] }[] = [];
-if (!values.json) console.log(`${machine()}\n`);
+if (values.guard) {
+  const found = await guard(chosen, ({ name }, row) =>
+    console.log(line([`${name}: ${row.name}`, ...cells(row).slice(1)])),
+  );
+  for (const row of found) console.error(`Too slow, twice: ${line(cells(row))}`);
+  process.exit(found.length > 0 ? 1 : 0);
+}
+
+const origin: Origin = {
+  command: ['npm', 'run', 'bench', ...(positionals.length > 0 ? ['--', ...positionals] : [])].join(' '),
+  commit: commit(),
+  date: new Date().toISOString(),
+  machine: machine(),
+};
+const results: Result[] = [];
+if (!values.json) console.log(`${origin.machine}\n`);
 for (const bench of chosen) {
   const rows: Row[] = [];
   if (!values.json) console.log(`${bench.name}: ${bench.about}\n${line(HEAD)}`);
@@ -57,52 +57,14 @@ for (const bench of chosen) {
   results.push({ name: bench.name, about: bench.about, rows });
 }
 if (values.json) {
-  const rows = results.map((result) => ({
+  const benches = results.map((result) => ({
     ...result,
     rows: result.rows.map((row) => ({ ...row, met: meets(row) })),
   }));
-  const document = {
-    command: ['npm', 'run', 'bench', ...(positionals.length > 0 ? ['--', ...positionals] : [])].join(' '),
-    commit: commit(),
-    date: new Date().toISOString(),
-    machine: machine(),
-    benches: rows,
-  };
-  console.log(JSON.stringify(document, null, 2));
+  console.log(JSON.stringify({ ...origin, benches }, null, 2));
 }
-
-function cells(row: Row): readonly string[] {
-  const range = row.low === undefined || row.high === undefined ? '' : `${short(row.low)}–${short(row.high)}`;
-  const { bar } = row;
-  const limit =
-    bar === undefined ? '' : bar.atLeast === undefined ? `≤ ${bar.atMost ?? ''}` : `≥ ${bar.atLeast}`;
-  const met = meets(row);
-  return [
-    row.name,
-    short(row.value),
-    row.unit,
-    range,
-    row.p99 === undefined ? '' : short(row.p99),
-    row.baseline === undefined ? '' : short(row.baseline),
-    row.ratio === undefined ? '' : row.ratio.toFixed(2),
-    met === undefined ? limit : `${limit} ${met ? 'met' : 'NOT MET'}`,
-    row.note ?? '',
-  ];
-}
-
-function line(columns: readonly string[]): string {
-  const widths = [46, 9, 12, 19, 8, 9, 6, 15, 0];
-  return columns
-    .map((text, at) =>
-      at === 0 || at > 6 || at === 2 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0),
-    )
-    .join(' ')
-    .trimEnd();
-}
-
-function short(value: number): string {
-  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
-  return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
+if (values.write !== undefined) {
+  writeFileSync(values.write, await written(readFileSync(values.write, 'utf8'), BENCHES, results, origin));
 }
 
 function machine(): string {

@@ -5,8 +5,8 @@ import { toolCall, type AgentAddress } from './peers/mcp-client.ts';
 import type { OpenSession } from './peers/server.ts';
 
 const CONNECTIONS = 16;
-const ROUNDS = 5;
-const MS = 1_500;
+const FULL = { rounds: 5, ms: 1_500, warmUp: 3_000 };
+const QUICK = { rounds: 3, ms: 600, warmUp: 1_500 };
 /** About 715 bytes of body, as a message of an agent has. */
 const CONTENT = 'The survey is done, and here is what it says. '.repeat(11);
 
@@ -20,7 +20,9 @@ export const toolCalls: Bench = {
   name: 'tool-calls',
   about:
     'Requests a second of coral_send_message from 16 connections in 16 sessions, against a bare node:http echo of the same sizes in the same rounds. Each connection asks again as soon as it was answered. It does not measure TLS, other tools, or a machine with cores to spare.',
-  async run(report) {
+  guarded: true,
+  async run(report, effort) {
+    const { rounds, ms, warmUp } = effort?.quick === true ? QUICK : FULL;
     const load = await Peer.start('load');
     const echo = await Peer.start('echo');
     const servers = new Map<Kind, Peer>();
@@ -37,13 +39,15 @@ export const toolCalls: Bench = {
         if (first === undefined) throw new Error('no requests');
         example = Buffer.from(first);
         answerBytes = await sizeOfAnswer(port, first);
-        variants[kind] = () => sample(load, server, { port, requests, ms: MS });
+        // Code that is new is slow, ours longer than the echo's, of which there is less.
+        await sample(load, server, { port, requests, ms: warmUp });
+        variants[kind] = () => sample(load, server, { port, requests, ms });
       }
       const echoPort = await echo.ask<number>('start', answerBytes);
       const bare = Array.from({ length: CONNECTIONS }, () => example);
-      variants['echo'] = () => sample(load, echo, { port: echoPort, requests: bare, ms: MS });
+      variants['echo'] = () => sample(load, echo, { port: echoPort, requests: bare, ms });
 
-      const results = await interleave(ROUNDS, variants);
+      const results = await interleave(rounds, variants);
       for (const kind of KINDS) report(rowOf(kind, results[kind] ?? [], results['echo'] ?? []));
     } finally {
       await Promise.all([load, echo, ...servers.values()].map((peer) => peer.end()));

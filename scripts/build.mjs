@@ -1,10 +1,11 @@
-// Bundles our own code (packages stay in node_modules) into dist/: the program, the two libraries and the
-// agents that are written in TypeScript. Declarations come from `tsc -p tsconfig.types.json`.
+// Bundles our code and the packages it uses into dist/: the program, the two libraries and the agents that are
+// written in TypeScript. Declarations come from `tsc -p tsconfig.types.json`.
 // `--into FOLDER` makes dist/ there; `--replace FILE=OTHER` puts another module in the place of one of ours: tests do.
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
+import { bundling } from './bundling.mjs';
 
 const root = new URL('..', import.meta.url).pathname;
 const { into, replace } = parseArgs({
@@ -27,19 +28,12 @@ const entryPoints = {
 const fresh = join(into, `.build-${process.pid}`);
 try {
   await build({
+    ...bundling,
     absWorkingDir: root,
     entryPoints,
     outdir: fresh,
-    bundle: true,
-    splitting: true,
-    platform: 'node',
-    target: 'node20.19',
-    format: 'esm',
-    packages: 'external',
-    alias: { 'coral/agent': entryPoints.agent, 'coral/client': entryPoints.client },
+    alias: { ...bundling.alias, 'coral/agent': entryPoints.agent, 'coral/client': entryPoints.client },
     sourcemap: true,
-    chunkNames: 'chunks/[name]-[hash]',
-    logLevel: 'warning',
     plugins: replace.map(replacement),
   });
   chmodSync(join(fresh, 'main.js'), 0o755);

@@ -1,7 +1,7 @@
 /** The load: connections that ask one thing after the other, and clocks that say how long each took. */
 import { answer } from '../peer.ts';
 import { Connection, postOf, requestOf, type HttpAnswer } from './http-client.ts';
-import { openAgents, toolCall, type AgentAddress, type OpenAgent } from './mcp-client.ts';
+import { openAgents, stateRead, toolCall, type AgentAddress, type OpenAgent } from './mcp-client.ts';
 
 /** What `flood` is told. */
 export interface FloodRequest {
@@ -26,7 +26,7 @@ export interface Pair {
   readonly threadId: string;
 }
 
-answer({ flood, wakes, pacedWakes, sessions, connectAll, end: () => undefined });
+answer({ flood, wakes, pacedWakes, turns, sessions, connectAll, end: () => undefined });
 
 /** Every connection asks its one thing again as soon as it was answered. */
 async function flood({ port, requests, ms }: FloodRequest): Promise<Flood> {
@@ -143,6 +143,44 @@ async function pacedWakes({ pairs, messagesPerSecond, ms }: PacedRequest): Promi
     }),
   );
   return latencies;
+}
+
+/** What `turns` is told: an agent sends into the thread, another waits, a third reads `coral://state`. */
+export interface TurnsRequest extends Pair {
+  readonly reader: AgentAddress;
+  readonly count: number;
+}
+
+/** ms that each took. */
+export interface Turns {
+  readonly sends: readonly number[];
+  readonly waits: readonly number[];
+  readonly states: readonly number[];
+}
+
+/** One after the other: send, wait for what came first of all that was not handed over yet, read the state. */
+async function turns({ sender, waiter, reader, threadId, count }: TurnsRequest): Promise<Turns> {
+  const [says, waits, reads] = await openAgents([sender, waiter, reader]);
+  if (says === undefined || waits === undefined || reads === undefined) throw new Error('no agents');
+  const steps = [
+    {
+      connection: says.connection,
+      request: sending(says, { sender, waiter, threadId }),
+      took: [] as number[],
+    },
+    { connection: waits.connection, request: waiting(waits), took: [] as number[] },
+    { connection: reads.connection, request: stateRead(reads), took: [] as number[] },
+  ] as const;
+  for (let turn = 0; turn < count; turn += 1) {
+    for (const { connection, request, took } of steps) {
+      const began = performance.now();
+      expectGood(await connection.ask(request));
+      took.push(performance.now() - began);
+    }
+  }
+  for (const { connection } of steps) connection.close();
+  const [sent, waited, read] = steps;
+  return { sends: sent.took, waits: waited.took, states: read.took };
 }
 
 /** What `sessions` is told. */

@@ -62,7 +62,20 @@ export function toolCall(
   name: string,
   args: Readonly<Record<string, unknown>>,
 ): Buffer {
-  const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } };
+  return call(agent, 'tools/call', { name, arguments: args });
+}
+
+/** The bytes of a read of `coral://state`. */
+export function stateRead(agent: Pick<OpenAgent, 'port' | 'secret' | 'session'>): Buffer {
+  return call(agent, 'resources/read', { uri: 'coral://state' });
+}
+
+function call(
+  agent: Pick<OpenAgent, 'port' | 'secret' | 'session'>,
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+): Buffer {
+  const message = { jsonrpc: '2.0', id: 1, method, params };
   return postOf(agent.port, endpointOf(agent.secret), message, {
     'mcp-session-id': agent.session,
     'mcp-protocol-version': '2025-06-18',

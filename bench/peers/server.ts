@@ -37,6 +37,8 @@ export interface OpenSession {
   readonly agents: readonly AgentAddress[];
 }
 
+/** Messages on their way into a thread that is being filled. */
+const FILLED_AT_ONCE = 500;
 /** About what an agent says. */
 const CONTENT = 'The survey is done, and here is what it says. '.repeat(4);
 
@@ -121,6 +123,24 @@ answer({
     const participant = running().coral.authenticate(secret);
     if (participant === undefined) throw new Error('the agent is not there');
     for (let n = 0; n < count; n += 1) await participant.sendMessage(threadId, CONTENT, []);
+  },
+
+  /** The first agent sends so many messages, and is answered by nobody. */
+  async fill({
+    session,
+    threadId,
+    count,
+  }: {
+    session: OpenSession;
+    threadId: string;
+    count: number;
+  }): Promise<void> {
+    const participant = running().coral.authenticate(session.agents[0]?.secret ?? '');
+    if (participant === undefined) throw new Error('the agent is not there');
+    for (let sent = 0; sent < count; sent += FILLED_AT_ONCE) {
+      const some = Array.from({ length: Math.min(FILLED_AT_ONCE, count - sent) });
+      await Promise.all(some.map(() => participant.sendMessage(threadId, CONTENT, [])));
+    }
   },
 
   /** Bytes in use after everything that can go is gone. */
