@@ -50,6 +50,8 @@ export interface Coral {
   session(key: SessionKey): SessionState;
   /** Live sessions, optionally of one namespace (throws `unknown_namespace`), oldest first. */
   sessions(namespace?: string): readonly SessionState[];
+  /** The namespace of a live session; undefined when there is none of that id. Costs a look into each namespace. */
+  namespaceOf(sessionId: string): string | undefined;
 
   /** Sessions whose records are damaged: not served, only named and closed. All other calls throw `session_damaged`. */
   quarantined(): readonly Quarantined[];

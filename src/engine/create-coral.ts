@@ -158,6 +158,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     session: (key) => directory.runner(key).state,
     sessions: (namespace) => Array.from(directory.runners(namespace), (runner) => runner.state),
     quarantined: () => [...directory.quarantined()],
+    namespaceOf: (sessionId) => directory.namespaceOf(sessionId),
     createNamespace: (request: NamespaceRequest) => directory.create(request),
     namespaces: () => directory.namespaces(),
     namespace: (name) => directory.namespace(name),

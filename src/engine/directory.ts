@@ -114,6 +114,12 @@ export class Directory {
     return this.places.get(key.namespace)?.runners.get(key.sessionId);
   }
 
+  /** The namespace of a live session. */
+  namespaceOf(sessionId: string): string | undefined {
+    for (const [name, { runners }] of this.places) if (runners.has(sessionId)) return name;
+    return undefined;
+  }
+
   /** Live sessions, of all namespaces or one, oldest first. */
   *runners(namespace?: string): IterableIterator<SessionRunner> {
     if (namespace !== undefined) {

@@ -219,10 +219,7 @@ export function createHttpServer(options: HttpServerOptions): App {
 
 /** Joins what agents print to a hub. */
 export function joinOutput(hub: LogHub, coral: Coral): () => void {
-  return hub.join(
-    coral.output,
-    (id) => coral.sessions().find(({ sessionId }) => sessionId === id)?.namespace,
-  );
+  return hub.join(coral.output, (sessionId) => coral.namespaceOf(sessionId));
 }
 
 function logsOf(coral: Coral): LogHub {
