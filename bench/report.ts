@@ -72,13 +72,19 @@ export function section({ name, about, rows }: Result, { command, commit, date, 
   ].join('\n');
 }
 
+/** The section of a benchmark that was not run for the document yet. */
+export function unmeasured({ name, about }: Pick<Bench, 'name' | 'about'>): string {
+  const command = `npm run bench -- ${name} --write docs/performance.md`;
+  return `### ${name}\n\n${about}\n\nNot measured yet: \`${command}\`.\n`;
+}
+
 /**
  * The document with new sections in the place of those of the same benchmarks, in the order of `benches`; what belongs
- * to no benchmark goes. Throws when the document has no place for them.
+ * to no benchmark goes, and one that has no section yet gets one that says so. Throws when the document has no place for them.
  */
 export async function written(
   document: string,
-  benches: readonly Pick<Bench, 'name'>[],
+  benches: readonly Pick<Bench, 'name' | 'about'>[],
   results: readonly Result[],
   origin: Origin,
 ): Promise<string> {
@@ -86,8 +92,8 @@ export async function written(
   const [old, after] = cut(rest, END);
   const sections = sectionsOf(old);
   for (const result of results) sections.set(result.name, section(result, origin));
-  const kept = benches.flatMap(({ name }) => sections.get(name) ?? []);
-  const text = [`${before}${BEGIN}`, '', ...kept, `${END}${after}`].join('\n');
+  const all = benches.map((bench) => sections.get(bench.name) ?? unmeasured(bench));
+  const text = [`${before}${BEGIN}`, '', ...all, `${END}${after}`].join('\n');
   return format(text, { parser: 'markdown', printWidth: 110 });
 }
 
