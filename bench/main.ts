@@ -75,7 +75,10 @@ function machine(): string {
 function commit(): string {
   try {
     const head = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-    const dirty = execFileSync('git', ['status', '--porcelain', '--', ':!docs/performance.md'], { encoding: 'utf8' }).trim() !== '';
+    const dirty =
+      execFileSync('git', ['status', '--porcelain', '--', ':!docs/performance.md'], {
+        encoding: 'utf8',
+      }).trim() !== '';
     return dirty ? `${head} with changes` : head;
   } catch {
     return 'unknown';
