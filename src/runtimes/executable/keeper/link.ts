@@ -1,7 +1,8 @@
 /**
  * A server's line to its keeper. L1: there is at most one connection; whoever needs one while there is none waits for
  * the same attempt, which finds the living keeper or starts one. L2: every question has a deadline. L3: a connection
- * that is lost answers every open question with `KeeperLost`; nothing is asked again here.
+ * that is lost answers every open question with `KeeperLost`; nothing is asked again here. L4: a keeper that is there and
+ * does not answer (it may be frozen) is out of sight until it does.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,6 +28,8 @@ export interface LinkOptions extends KeeperArguments {
   readonly entry: string;
   /** Tells whether exactly the process lives that a keeper's file names. */
   readonly isAlive: (keeper: Pick<KeeperFile, 'pid' | 'startTime'>) => boolean;
+  /** How often it is asked whether it still answers, and how long that may take, ms. Default 5,000. */
+  readonly heartbeat?: number;
 }
 
 /** Until a keeper says it is ready, ms. */
@@ -36,6 +39,7 @@ const SOON = 15_000;
 /** Until a keeper that was told to end is gone, with what it has to end first, ms. */
 const ENDING = 15_000;
 const ENDING_LOOK = 20;
+const HEARTBEAT = 5_000;
 /** For what the keeper says after a goodbye, and its end, ms. */
 const FAREWELL = 2_000;
 
@@ -64,7 +68,16 @@ export class KeeperLink {
   private closed = false;
   private readonly hearers = new Map<string, (ending: Ending | undefined) => void>();
 
+  private readonly watchers = new Set<(seen: boolean) => void>();
+  private seen = true;
+
   constructor(private readonly options: LinkOptions) {}
+
+  /** Hears when the keeper gets out of sight and when it is back (L4). Returns what ends that. */
+  watch(watcher: (seen: boolean) => void): () => void {
+    this.watchers.add(watcher);
+    return () => this.watchers.delete(watcher);
+  }
 
   /** Hears news of one agent; `ending` once it has ended. Returns what ends the hearing. */
   hear(key: string, hearer: (ending: Ending | undefined) => void): () => void {
@@ -152,6 +165,7 @@ export class KeeperLink {
       open.questions.clear();
     });
     this.open = open;
+    this.keepAsking(open);
     try {
       await this.ask(open, 'hello', { version: PROTOCOL_VERSION, instance: this.options.instance }, {});
     } catch (error) {
@@ -159,6 +173,31 @@ export class KeeperLink {
       throw error;
     }
     return open;
+  }
+
+  /** L4. */
+  private keepAsking(open: Open): void {
+    const { heartbeat = HEARTBEAT } = this.options;
+    let asking = false;
+    const beat = setInterval(() => {
+      if (asking) return;
+      asking = true;
+      const late = setTimeout(() => this.sight(false), heartbeat).unref();
+      this.ask(open, 'usage', {}, {})
+        .then(() => this.sight(true))
+        .catch(() => undefined)
+        .finally(() => {
+          clearTimeout(late);
+          asking = false;
+        });
+    }, heartbeat).unref();
+    void open.lost.then(() => clearInterval(beat));
+  }
+
+  private sight(seen: boolean): void {
+    if (this.seen === seen) return;
+    this.seen = seen;
+    for (const watcher of this.watchers) watcher(seen);
   }
 
   private ask<K extends CallName>(

@@ -28,7 +28,7 @@ import type { SpoolListener } from './spool-reader.ts';
 
 /** What the runtime needs: that of a runtime without keeper, and where the keeper is. */
 export interface KeptRuntimeOptions extends ExecutableRuntimeOptions {
-  readonly keeper: Pick<LinkOptions, 'folder' | 'entry' | 'isAlive' | 'orphanTimeout'>;
+  readonly keeper: Pick<LinkOptions, 'folder' | 'entry' | 'isAlive' | 'orphanTimeout' | 'heartbeat'>;
 }
 
 /** A launch that takes longer than this is given up, ms. */
@@ -201,6 +201,7 @@ class Thing {
   private unhear: () => void = () => undefined;
   private hasBegun = false;
   private isOver = false;
+  private seen = true;
 
   constructor(
     private readonly handle: Handle,
@@ -250,8 +251,10 @@ class Thing {
       if (ending !== undefined) this.conclude(ending);
       else if (this.watch.isWatched) void this.reader?.read();
     });
+    const unwatch = this.link.watch((seen) => this.sight(seen));
     void this.subscribe();
     const ending = await this.ending;
+    unwatch();
     if (this.isOver) return;
     await this.reader.read();
     this.unhear();
@@ -260,18 +263,26 @@ class Thing {
     this.finish();
   }
 
+  private sight(seen: boolean): void {
+    if (this.seen === seen || this.isOver) return;
+    this.seen = seen;
+    this.watch.visible(seen);
+  }
+
   /** Hears from whatever keeper there is, until the end. */
   private async subscribe(): Promise<void> {
     while (!this.isOver && !this.isClosed()) {
       try {
         const { ending } = await this.link.call('watch', { handle: this.handle });
         if (ending !== undefined) return this.conclude(ending);
+        this.sight(true);
         if (this.watch.isWatched) void this.reader?.read();
         await this.link.lost();
       } catch (error) {
         if (!(error instanceof KeeperLost)) {
           return this.conclude(lost(error instanceof Error ? error.message : String(error)));
         }
+        this.sight(false);
         await new Promise((resolve) => setTimeout(resolve, RETRY).unref());
       }
     }
