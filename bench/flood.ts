@@ -9,15 +9,18 @@ const PRINTED = 1024 * MB;
 const LINE = 'one line of very many that say nothing new to anybody';
 /** Sessions of two that talk meanwhile. */
 const OTHERS = 5;
-/** Between two messages of one of them, ms; said on time, whether the one before was heard of or not. */
-const PACE = 50;
+/**
+ * Between two messages of one of them, ms; said on time, whether the one before was heard of or not. Few enough that
+ * what the server keeps of them is not what is measured.
+ */
+const PACE = 200;
 const KEY = 'a-key-of-this-benchmark';
 
 /** The benchmark. */
 export const flood: Bench = {
   name: 'flood',
   about:
-    'The built server with its keeper; one executable prints 1 GB in lines of 54 bytes, alone (the first row of each kind) and with a reader of the logs socket. Memory: the highest resident size of the server, counted from the idle server just started: what ordinary talk costs is in it. Delay: of messages said every 50 ms in each of five other sessions, from the request to the frame at a socket reader in this process.',
+    'The built server with its keeper; one executable prints 1 GB in lines of 54 bytes, alone (the first row of each kind) and with a reader of the logs socket. Memory: the highest resident size of the server, counted from the idle server just started: what ordinary talk costs is in it. Delay: of messages said every 200 ms in each of five other sessions, from the request to the frame at a socket reader in this process.',
   async run(report) {
     for (const isFollowed of [false, true]) {
       const { growth, calm, delays, seconds, dropped, kept } = await once(isFollowed);
@@ -75,7 +78,7 @@ registry: {localAgents: [agents/*.yaml], includeDebugAgents: true, includeCoralH
     const api = new Api(url);
     const others = await Promise.all(Array.from({ length: OTHERS }, () => Talk.begin(api, readers)));
     if (isFollowed) readers.push(await follow(`${api.sockets}/logs/${KEY}`, () => undefined));
-    await said(others, 100);
+    await said(others, 30);
     const calm = others.flatMap((other) => other.take());
 
     writeFileSync(`/proc/${server.pid}/clear_refs`, '5');

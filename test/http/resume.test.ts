@@ -11,6 +11,8 @@ interface Reader {
   drop(): Promise<void>;
   /** Until the session is over. */
   finish(): Promise<void>;
+  /** Until it has seen that one. */
+  until(seq: number): Promise<void>;
   come(): Promise<void>;
   stall(): void;
 }
@@ -33,6 +35,15 @@ class BySocket implements Reader {
     await this.reader?.closed;
     this.seqs.push(...(this.reader?.seqs ?? []));
     this.reader = undefined;
+  }
+  async until(seq: number): Promise<void> {
+    while (!this.seqs.includes(seq)) {
+      await this.come();
+      const { reader } = this;
+      // Cut off for being slow, it comes back.
+      await reader?.until(() => reader.seqs.includes(seq)).catch(() => undefined);
+      await this.drop();
+    }
   }
   async finish(): Promise<void> {
     for (let code = 0; code !== 1000;) {
@@ -64,6 +75,12 @@ class BySse implements Reader {
     this.reader?.close();
     await this.reading;
     this.reader = undefined;
+  }
+  async until(seq: number): Promise<void> {
+    await this.drop();
+    const reader = await SseReader.open(this.url, { 'last-event-id': String(this.seqs.at(-1) ?? 0) });
+    while (!this.seqs.includes(seq)) this.seqs.push(...(await reader.take(1)).map(({ id }) => Number(id)));
+    reader.close();
   }
   async finish(): Promise<void> {
     await this.reading;
@@ -108,6 +125,44 @@ describe('readers that come back', () => {
     };
     try {
       await fc.assert(fc.asyncProperty(fc.array(act, { maxLength: 25 }), run), { numRuns: 25 });
+    } finally {
+      await door.close();
+    }
+  }, 120_000);
+
+  it('saw every event of the manager once, by socket and by SSE', async () => {
+    const door: Door = await openDoor({ options: { sockets: { patience: 50, silence: 60_000 } } });
+    const base = await door.listen();
+    const socket = `${base}/ws/v1/events/${KEY}/lsm?`;
+    const ends: string[] = [];
+    const run = async (acts: readonly { what: string; reader: number }[]): Promise<void> => {
+      const readers = [new BySocket(socket), new BySocket(socket), new BySse(`${base}/api/v1/local/events`)];
+      for (const { what, reader } of acts) {
+        const one = readers[reader];
+        if (what === 'say' || what === 'shout') {
+          const made = await door.send('POST', '/api/v1/local/session', request(['a']));
+          const { sessionId } = made.as(wire.SessionIdentifier);
+          await door.send('DELETE', `/api/v1/local/session/test/${sessionId}`);
+        } else if (what === 'come') await one?.come();
+        else if (what === 'drop') await one?.drop();
+        else if (what === 'stall') one?.stall();
+        else await new Promise((resolve) => setImmediate(resolve));
+      }
+      const name = `end-${ends.length}`;
+      ends.push(name);
+      await door.send('POST', '/api/v1/local/namespace', { name });
+      const all = await SocketReader.open(`${socket}&after=0`);
+      const isEnd = (event: object): boolean =>
+        'initialState' in event && (event.initialState as { name?: string }).name === name;
+      await all.until(() => all.seen.some(isEnd));
+      for (const reader of readers) {
+        await reader.until(all.seqs.at(-1)!);
+        expect(reader.seqs).toEqual(all.seqs);
+      }
+      await all.close();
+    };
+    try {
+      await fc.assert(fc.asyncProperty(fc.array(act, { maxLength: 20 }), run), { numRuns: 15 });
     } finally {
       await door.close();
     }
