@@ -347,27 +347,26 @@ describe('of what was given in confidence', () => {
   it('nothing is said again of a bad request', async () => {
     const wrong = canary('what stands in bad requests');
     const text = { type: 'string', value: wrong };
-    const bad: [number, string, string, unknown][] = [
-      [400, 'POST', '/api/v1/local/session', session([agent('a', 'executable', { options: { PIN: text } })])],
+    const bad: [string, string, unknown?][] = [
+      ['POST', '/api/v1/local/session', session([agent('a', 'executable', { options: { PIN: text } })])],
       [
-        400,
         'POST',
         '/api/v1/local/session',
         session([
           agent('a', 'executable', { options: { ...OPTION_VALUES, PIN: { type: 'u32', value: wrong } } }),
         ]),
       ],
-      [400, 'POST', '/api/v1/local/session', `{"agentGraphRequest": "${wrong}", `],
-      [400, 'POST', '/api/v1/local/session', { agentGraphRequest: wrong, execution: wrong }],
-      [400, 'POST', '/api/v1/local/session', session([agent('a', 'executable')], { ttl: wrong })],
-      [404, 'GET', `/ws/v1/events/${KEY}/session/cage/nothing`, undefined],
-      [404, 'GET', `/ws/v1/events/${KEY}/nothing`, undefined],
-      [401, 'POST', `/mcp/v1/${wrong}/mcp`, { jsonrpc: '2.0', id: 1, method: 'tools/list' }],
-      [404, 'POST', `/mcp/v1/${wrong}/nothing`, {}],
+      ['POST', '/api/v1/local/session', `{"agentGraphRequest": "${wrong}", `],
+      ['POST', '/api/v1/local/session', { agentGraphRequest: wrong, execution: wrong }],
+      ['POST', '/api/v1/local/session', session([agent('a', 'executable')], { ttl: wrong })],
+      ['GET', `/ws/v1/events/${KEY}/session/cage/nothing`],
+      ['GET', `/ws/v1/events/${KEY}/nothing`],
+      ['POST', `/mcp/v1/${wrong}/mcp`, { jsonrpc: '2.0', id: 1, method: 'tools/list' }],
+      ['POST', `/mcp/v1/${wrong}/nothing`, {}],
     ];
-    for (const [status, method, path, body] of bad) {
+    for (const [method, path, body] of bad) {
       const answer = await ask(method, path, body);
-      expect([method, path, answer.status]).toEqual([method, path, status]);
+      expect([method, path, Math.floor(answer.status / 100)]).toEqual([method, path, 4]);
     }
     const form = { 'content-type': 'application/x-www-form-urlencoded' };
     const login = await ask('POST', '/api/v1/auth/token?to=/ui/console/', `token=${wrong}`, form);
