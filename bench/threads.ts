@@ -48,7 +48,9 @@ export const threads: Bench = {
           baseline: median(bare),
           ratio: ratios(ours, bare),
           bar: { of: 'ratio', atMost: BARS[step] },
-          ...(step === 'sends' && { note: `${Math.round(bytes / long)} bytes of memory for each message, beside its text` }),
+          ...(step === 'sends' && {
+            note: `${Math.round(bytes / long)} bytes of memory for each message, beside its text`,
+          }),
         });
       }
     } finally {
