@@ -209,7 +209,7 @@ class DirectRuntime implements ExecutableRuntime {
 
   async close(): Promise<void> {
     this.adopted.close();
-    if (this.children.size === 0) this.groups.sweep([]);
+    this.groups.sweep([]);
     this.unclaimed.clear();
     for (const child of this.children.values()) child.abandon();
     this.children.clear();
