@@ -129,7 +129,7 @@ export class Keeper {
     try {
       writeHandle(folder, handle); // K1
     } catch {
-      // A full disk: it runs all the same, and is found by its mark.
+      // A full disk: it runs all the same, and is found by its mark. Its end will not be noted without it.
     }
     const spool = new SpoolWriter(folder, this.options.limits, this.options.hasRoom);
     const kept: Kept = { handle, spool };
@@ -166,6 +166,8 @@ export class Keeper {
     kept.ending = ending;
     failpoint('ended'); // keeper 3
     try {
+      // Nobody could tell whose end it is, and let go of it.
+      if (readSpoolHandle(kept.spool.folder) === undefined) writeHandle(kept.spool.folder, kept.handle);
       writeExit(kept.spool.folder, ending);
       failpoint('end recorded'); // keeper 4
       this.agents.delete(key);
