@@ -6,7 +6,7 @@ import { fastifyCookie } from '@fastify/cookie';
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { isRefusal, Refusal } from '../domain/refusal.ts';
 import type { SessionKey } from '../domain/state.ts';
 import type { Coral } from '../engine/coral.ts';
@@ -18,9 +18,11 @@ import { answerTo, HttpFault } from './errors.ts';
 import type { HostGuard } from './host-guard.ts';
 import { managerEvents, type ManagerQuery } from './manager-events.ts';
 import { annotationFilters } from './manager-routes.ts';
+import { After, Flag } from './schemas.ts';
+import { DEFAULT_LINES } from './stream-routes.ts';
 import { Channel } from './socket-channel.ts';
 import { CLOSE, Peer, type SocketOptions } from './socket-peer.ts';
-import { readSocketPath, SOCKETS, type SocketKind } from './socket-paths.ts';
+import { readSocketPath } from './socket-paths.ts';
 import { pastEvents, pump, type Placed } from './socket-replay.ts';
 
 /** Nobody has anything to say to us here. */
@@ -39,7 +41,20 @@ export interface SocketParts {
 /** How a reader is served once its handshake is done: `peer` reads until it is told to leave. */
 type Serve = (peer: Peer, gone: AbortSignal) => void;
 
-type Query<Kind extends SocketKind> = z.output<(typeof SOCKETS)[Kind]['query']>;
+const EventsQuery = z.object({ after: After.optional(), all: Flag.default(false) });
+const ManagerSocketQuery = z.object({
+  after: After.optional(),
+  namespaceFilter: z.string().optional(),
+  namespaceAnnotationFilters: z.string().optional(),
+});
+
+const LogsQuery = z.object({
+  namespaceFilter: z.string().optional(),
+  sessionFilter: z.string().optional(),
+  agentFilter: z.string().optional(),
+  allowSensitive: Flag.default(false),
+  limit: z.coerce.number().int().min(0).default(DEFAULT_LINES),
+});
 
 /** All socket readers of a server. */
 export class Sockets {
@@ -137,11 +152,11 @@ export class Sockets {
     const params = Object.fromEntries(new URLSearchParams(query));
     switch (found.kind) {
       case 'logs':
-        return this.lines(asked(SOCKETS.logs.query, params));
+        return this.lines(asked(LogsQuery, params));
       case 'manager':
-        return this.manager(asked(SOCKETS.manager.query, params));
+        return this.manager(asked(ManagerSocketQuery, params));
       case 'session':
-        return this.session(found.session, asked(SOCKETS.session.query, params));
+        return this.session(found.session, asked(EventsQuery, params));
     }
   }
 
@@ -155,7 +170,7 @@ export class Sockets {
     admission.admit(request, { key, authorization: headers.authorization, cookie });
   }
 
-  private session(key: SessionKey, { after, all }: Query<'session'>): Serve | Promise<Serve> {
+  private session(key: SessionKey, { after, all }: z.output<typeof EventsQuery>): Serve | Promise<Serve> {
     const { coral } = this.parts;
     let state;
     try {
@@ -187,7 +202,7 @@ export class Sockets {
     };
   }
 
-  private manager(query: Query<'manager'>): Serve {
+  private manager(query: z.output<typeof ManagerSocketQuery>): Serve {
     const wanted: ManagerQuery = {
       after: query.after,
       namespace: query.namespaceFilter,
@@ -199,7 +214,7 @@ export class Sockets {
     });
   }
 
-  private lines(query: Query<'logs'>): Serve {
+  private lines(query: z.output<typeof LogsQuery>): Serve {
     const {
       namespaceFilter: namespace,
       sessionFilter: session,

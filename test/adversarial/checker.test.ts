@@ -92,7 +92,7 @@ const GOOD: History = {
   operations: OPERATIONS,
   lives: [LIFE],
   reports: [REPORT],
-  deaths: { server: 0, keeper: 0, docker: 0 },
+  deaths: { server: 0, keeper: [] },
   journal: journal(),
   left: [],
 };
@@ -230,7 +230,7 @@ describe('the checker', () => {
         wait(60, 'm2'),
       ],
       journal: journal({ without: ['exited'], behind: 'second', also: [lost, launching(2), exited(2)] }),
-      deaths: { server: 1, keeper: 1, docker: 0 },
+      deaths: { server: 1, keeper: [0] },
     };
     expect(violations(history)).toEqual([]);
   });

@@ -12,6 +12,9 @@ export interface Violation {
   readonly what: string;
 }
 
+/** The server's clock is not read when a thing happens, ms. */
+const CLOCKS = 1_000;
+
 type Facts<E extends JournalEvent> = readonly (Omit<JournalRecord, 'event'> & { readonly event: E })[];
 
 /** The journal by streams. */
@@ -187,16 +190,23 @@ const RULES = {
     }
   },
 
-  /** An executable that ran is lost only with its keeper. */
+  /** An executable that was seen to run is lost only when a keeper died in its time. */
   'executables survive the server': function* ({ lives, deaths }, { sessions }) {
-    if (deaths.keeper > 0) return;
     const ran = new Set(lives.map(lifeKey));
     for (const [session, facts] of sessions) {
-      for (const { event } of facts) {
-        if (event.type !== 'agent_exited' || event.exit.reason !== 'lost') continue;
+      const since = new Map<string, number>();
+      const started = new Set<string>();
+      for (const { event, time } of facts) {
+        if (event.type === 'agent_launching') since.set(event.agent, time);
+        if (event.type === 'agent_started') started.add(event.agent);
+        if (event.type !== 'agent_exited') continue;
+        const isStarted = started.delete(event.agent);
+        if (!isStarted || event.exit.reason !== 'lost') continue;
         const life = lifeKey({ session, agent: event.agent, attempt: event.attempt });
-        if (ran.has(life) && runtimeOf(facts, event.agent) === 'executable')
-          yield `${life} ran under a keeper that lived, and is lost (${event.exit.detail})`;
+        if (!ran.has(life) || runtimeOf(facts, event.agent) !== 'executable') continue;
+        const begun = since.get(event.agent) ?? 0;
+        if (deaths.keeper.some((at) => at >= begun - CLOCKS && at <= time + CLOCKS)) continue;
+        yield `${life} ran under a keeper that lived, and is lost (${event.exit.detail})`;
       }
     }
   },

@@ -3,7 +3,7 @@
  * agents start and talk, one leaves, the session is closed and its end reported. Each time the story goes on with the
  * next server to its end. What was seen of all that is held against the promises.
  */
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -66,6 +66,7 @@ beforeEach(async () => {
   run = new Run(project, server);
 });
 afterEach(async () => {
+  server.abandon();
   await project.remove();
   await receiver.close();
 });
@@ -131,8 +132,8 @@ async function expectPromisesKept(deaths: Deaths): Promise<void> {
   expect(broken, [...broken, run.index(), server.said].join('\n')).toEqual([]);
 }
 
-/** Tells the story and kills the process whose step it is, with `both` its server too. */
-async function tellAndKill(path: Path, step: Step, both: boolean): Promise<void> {
+/** Tells the story and kills the process whose step it is, with `both` its server too; resolves with when, wall-clock ms. */
+async function tellAndKill(path: Path, step: Step, both: boolean): Promise<number> {
   const armed = join(stateFolder(project), ARMED);
   const reached = join(stateFolder(project), REACHED);
   const moment = step.at.startsWith('end') ? 'leaves' : MOMENT[path];
@@ -144,7 +145,9 @@ async function tellAndKill(path: Path, step: Step, both: boolean): Promise<void>
   });
   expect(existsSync(reached), `${step.at} was never reached`).toBe(true);
   await killed;
+  const { ctimeMs } = statSync(reached);
   rmSync(reached);
+  return ctimeMs;
 }
 
 async function until(holds: () => boolean): Promise<void> {
@@ -158,7 +161,7 @@ describe('the story that nobody disturbs', () => {
     await tell('undisturbed', () => undefined);
     // Some timers run on for seconds.
     while ((await timersOf(url)) > before);
-    await expectPromisesKept({ server: 0, keeper: 0, docker: 0 });
+    await expectPromisesKept({ server: 0, keeper: [] });
   });
 });
 
@@ -168,7 +171,7 @@ describe('a server that is killed', () => {
   it.each(paths)('at every step of %s goes on with the next one', { timeout: LONG }, async (path, steps) => {
     for (const step of steps) await tellAndKill(path as Path, step, false);
     expect(server.deaths).toBe(steps.length);
-    await expectPromisesKept({ server: steps.length, keeper: 0, docker: 0 });
+    await expectPromisesKept({ server: steps.length, keeper: [] });
   });
 });
 
@@ -177,9 +180,9 @@ describe('a keeper that is killed', () => {
     ['under its server', false],
     ['together with its server', true],
   ])('at every step of its own, %s, is followed by another', { timeout: LONG }, async (_how, both) => {
-    for (const step of STEPS.keeper) await tellAndKill('keeper', step, both);
-    const killed = STEPS.keeper.length;
-    expect(server.deaths).toBe(both ? killed : 0);
-    await expectPromisesKept({ server: server.deaths, keeper: killed, docker: 0 });
+    const keeper: number[] = [];
+    for (const step of STEPS.keeper) keeper.push(await tellAndKill('keeper', step, both));
+    expect(server.deaths).toBe(both ? keeper.length : 0);
+    await expectPromisesKept({ server: server.deaths, keeper });
   });
 });

@@ -66,11 +66,12 @@ export interface Report {
   readonly body: string;
 }
 
-/** How often what was killed. A machine's end is none of these. */
+/** What was killed. A machine's end is none of these. */
 export interface Deaths {
+  /** How often. */
   readonly server: number;
-  readonly keeper: number;
-  readonly docker: number;
+  /** When, wall-clock ms. */
+  readonly keeper: readonly number[];
 }
 
 /** One run, looked at when everything has come to its end and the server has been stopped in good order. */

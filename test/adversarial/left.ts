@@ -8,13 +8,14 @@ import { MARK_VARIABLE } from '../../src/runtimes/mark.ts';
 import { ask } from './ask.ts';
 
 /** What may lie in a state folder that nobody uses: files of the folder itself, but no lock, socket or half a file. */
-const KEPT = /^(?!lock$)[^/]+(?<!\.new|-wal|-shm)$|^output\/|^keeper\/(agents|gone|keeper\.log)$/;
+const KEPT =
+  /^(?!lock$)[^/]+(?<!\.new|-wal|-shm)$|^output\/|^options\/coral-(options|doors)-\w+$|^keeper\/(agents|gone|keeper\.log)$/;
 
 /** Everything of a server that has ended and should be gone, a phrase each. */
 export async function leftOf(folder: string, engine?: Engine): Promise<string[]> {
   const instance = readFileSync(join(folder, 'instance'), 'utf8').trim();
   return [
-    ...processesOf(folder, instance),
+    ...processesOf(folder, instance).map(({ pid, command }) => `process ${pid} (${command})`),
     ...filesOf(folder),
     ...(await secretsOf(folder)),
     ...(await objectsOf(instance, engine)),
@@ -22,7 +23,10 @@ export async function leftOf(folder: string, engine?: Engine): Promise<string[]>
 }
 
 /** Live processes that bear the instance's mark, and keepers of the folder. */
-export function processesOf(folder: string, instance: string): string[] {
+export function processesOf(
+  folder: string,
+  instance: string,
+): { readonly pid: number; readonly command: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
@@ -33,7 +37,7 @@ export function processesOf(folder: string, instance: string): string[] {
         .split('\0')
         .some((entry) => entry.startsWith(`${MARK_VARIABLE}=${instance}/`));
       const serves = command.some((word) => word.includes(`"folder":"${folder}/`));
-      return ours || serves ? [`process ${pid} (${command.join(' ').slice(0, 200)})`] : [];
+      return ours || serves ? [{ pid: Number(pid), command: command.join(' ').slice(0, 200) }] : [];
     });
 }
 
@@ -56,11 +60,12 @@ async function secretsOf(folder: string): Promise<string[]> {
 
 async function objectsOf(instance: string, engine: Engine | undefined): Promise<string[]> {
   if (engine === undefined) return [];
-  const filters = encodeURIComponent(JSON.stringify({ label: [`${LABEL.instance}=${instance}`] }));
+  const filters = JSON.stringify({ label: [`${LABEL.instance}=${instance}`] });
   const containers = await engine.json<{ Names: string[] }[]>({
-    path: `/containers/json?all=1&filters=${filters}`,
+    path: '/containers/json',
+    query: { all: 1, filters },
   });
-  const networks = await engine.json<{ Name: string }[]>({ path: `/networks?filters=${filters}` });
+  const networks = await engine.json<{ Name: string }[]>({ path: '/networks', query: { filters } });
   return [
     ...containers.map(({ Names }) => `container ${Names.join(' ')}`),
     ...networks.map(({ Name }) => `network ${Name}`),

@@ -30,6 +30,10 @@ export const ALIVE = `echo "$CORAL_MARK $$" >> lives
 url=url-$CORAL_SESSION_ID-$CORAL_AGENT_ID
 echo "$CORAL_CONNECTION_URL" > $url.$$ && mv $url.$$ $url`;
 
+/** Asked before something is tried again: true when nobody wants it any more. */
+export type GiveUp = () => boolean;
+const NEVER: GiveUp = () => false;
+
 /** What an operation came to, beyond its outcome. */
 type Came<O extends Operation> = { readonly outcome: Outcome } & Partial<O>;
 
@@ -59,7 +63,14 @@ export class Run {
   }
 
   /** Sends until it is acknowledged; false when it is no longer possible. */
-  async send(session: Session, agent: string, thread: string, key: string, text: string): Promise<boolean> {
+  async send(
+    session: Session,
+    agent: string,
+    thread: string,
+    key: string,
+    text: string,
+    giveUp = NEVER,
+  ): Promise<boolean> {
     const about = { kind: 'send', session: session.sessionId, thread, agent, key, text } as const;
     const args = { threadId: thread, content: text, mentions: [], idempotencyKey: key };
     for (;;) {
@@ -71,7 +82,7 @@ export class Run {
         };
       });
       if (outcome === 'ok') return true;
-      if (await this.isOver(session)) return false;
+      if (giveUp() || (await this.isOver(session))) return false;
       await pause(AGAIN);
     }
   }
@@ -88,12 +99,12 @@ export class Run {
   }
 
   /** Waits until there is nothing more; false when the session was over before. */
-  async drain(session: Session, agent: string): Promise<boolean> {
+  async drain(session: Session, agent: string, giveUp = NEVER): Promise<boolean> {
     for (;;) {
       const { outcome, message } = await this.wait(session, agent, 0);
       if (outcome === 'ok' && message === undefined) return true;
       if (outcome === 'ok') continue;
-      if (await this.isOver(session)) return false;
+      if (giveUp() || (await this.isOver(session))) return false;
       await pause(AGAIN);
     }
   }
@@ -104,6 +115,7 @@ export class Run {
     agent: string,
     name: string,
     participants: readonly string[],
+    giveUp = NEVER,
   ): Promise<string | undefined> {
     for (;;) {
       const { outcome, result } = await this.tool(session, agent, 'coral_create_thread', {
@@ -111,13 +123,13 @@ export class Run {
         participantNames: participants,
       });
       if (outcome === 'ok') return (result as { thread: { id: string } }).thread.id;
-      if (await this.isOver(session)) return undefined;
+      if (giveUp() || (await this.isOver(session))) return undefined;
       await pause(AGAIN);
     }
   }
 
   /** Greets as MCP clients do, until it is answered; false when the session is over. */
-  async connect(session: Session, agent: string): Promise<boolean> {
+  async connect(session: Session, agent: string, giveUp = NEVER): Promise<boolean> {
     const params = {
       protocolVersion: '2025-06-18',
       capabilities: {},
@@ -126,7 +138,7 @@ export class Run {
     for (;;) {
       const { outcome } = await this.mcp(session, agent, 'initialize', params);
       if (outcome === 'ok') return true;
-      if (await this.isOver(session)) return false;
+      if (giveUp() || (await this.isOver(session))) return false;
       await pause(AGAIN);
     }
   }
@@ -202,8 +214,8 @@ export class Run {
   }
 
   /** Lets an agent do what it waits for (`test -e WORD-$CORAL_SESSION_ID-$CORAL_AGENT_ID`). */
-  tell(session: Session, agent: string, word: string): void {
-    writeFileSync(join(this.project.folder, 'agents', `${word}-${session.sessionId}-${agent}`), '');
+  tell(session: Session, agent: string, word: string, text = ''): void {
+    writeFileSync(join(this.project.folder, 'agents', `${word}-${session.sessionId}-${agent}`), text);
   }
 
   async api(

@@ -5,6 +5,10 @@ import type { CoralProcess, Project } from '../support/coral-process.ts';
 /** The key of every server here. */
 export const KEY = 'a-key-of-this-test';
 
+/** Pause before a start that failed is tried again, ms, and how often in a row it is. */
+const AGAIN = 250;
+const PATIENCE = 60;
+
 /** One server of one project, over all its lives. */
 export class Server {
   /** How often it died. */
@@ -12,16 +16,24 @@ export class Server {
   private life: CoralProcess | undefined;
   private listening: Promise<string> | undefined;
   private wanted = true;
+  /** Starts that failed, one after the other. */
+  private failures = 0;
+  /** What each life that is over has said. */
+  readonly log: string[] = [];
 
   private constructor(
     private readonly project: Project,
     private readonly args: readonly string[],
+    private readonly isPatient: boolean,
   ) {}
 
-  /** Resolves once it listens for the first time: on a port that it has over all its lives. */
-  static async start(project: Project, args: readonly string[] = []): Promise<Server> {
+  /**
+   * Resolves once it listens for the first time: on a port that it has over all its lives. `isPatient`: a start that fails
+   * is tried again.
+   */
+  static async start(project: Project, { isPatient = false } = {}): Promise<Server> {
     for (let port = firstPort(); ; port += 1) {
-      const server = new Server(project, [`--network.bind-port=${port}`, ...args]);
+      const server = new Server(project, [`--network.bind-port=${port}`], isPatient);
       server.live();
       try {
         await server.up();
@@ -59,6 +71,19 @@ export class Server {
     this.life?.signal(name);
   }
 
+  /** It dies and is not started again: for the end of a test, whatever became of it. */
+  abandon(): void {
+    this.wanted = false;
+    this.signal('SIGKILL');
+  }
+
+  /** Starts it again after `stop`. */
+  async again(): Promise<void> {
+    this.wanted = true;
+    this.live();
+    await this.up();
+  }
+
   /** SIGTERM; resolves with its exit code. */
   async stop(): Promise<number | null> {
     await this.up();
@@ -75,16 +100,29 @@ export class Server {
   private live(): void {
     const life = this.project.start(['serve', ...this.args]);
     this.life = life;
-    this.listening = life.saw(/listens on (http:\S+)/).then(([, url = '']) => url);
+    this.listening = life.saw(/listens on (http:\S+)/).then(([, url = '']) => {
+      this.failures = 0;
+      return url;
+    });
     // Whoever asks hears of it.
     this.listening.catch(() => undefined);
-    void life.finished().then(({ code }) => {
+    void life.finished().then(({ code, out, err }) => {
+      this.log.push(`${out}${err}`);
       if (!this.wanted) return;
-      // A start that fails by itself would fail for ever.
-      if (code !== null) return;
-      this.deaths += 1;
-      this.live();
+      if (code === null) {
+        this.deaths += 1;
+        this.live();
+      } else this.failed();
     });
+  }
+
+  /** A start that fails for ever is told of; one that fails while a disk is full is tried again, as any supervisor does. */
+  private failed(): void {
+    if (!this.isPatient || this.failures >= PATIENCE) return;
+    this.failures += 1;
+    setTimeout(() => {
+      if (this.wanted) this.live();
+    }, AGAIN);
   }
 }
 

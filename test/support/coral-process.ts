@@ -21,6 +21,8 @@ export class CoralProcess {
   private readonly child: ChildProcessByStdio<null, Readable, Readable>;
   private readonly exit: Promise<number | null>;
   private ended = false;
+  private tellNews: () => void = () => undefined;
+  private news = this.nextNews();
 
   constructor(
     args: readonly string[],
@@ -33,11 +35,28 @@ export class CoralProcess {
       env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.out += text));
-    this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.err += text));
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.out += text;
+      this.tellNews();
+    });
+    this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.err += text;
+      this.tellNews();
+    });
     this.exit = once(this.child, 'close').then(([code]) => {
       this.ended = true;
+      this.tellNews();
       return code as number | null;
+    });
+  }
+
+  /** Resolves when there is more output, or none will come. */
+  private nextNews(): Promise<void> {
+    return new Promise((resolve) => {
+      this.tellNews = () => {
+        this.news = this.nextNews();
+        resolve();
+      };
     });
   }
 
@@ -51,7 +70,7 @@ export class CoralProcess {
       const match = pattern.exec(this.out + this.err);
       if (match !== null) return match;
       if (this.ended) throw new Error(`ended without ${pattern}:\n${this.out}\n${this.err}`);
-      await Promise.race([once(this.child.stdout, 'data'), once(this.child.stderr, 'data'), this.exit]);
+      await this.news;
     }
   }
 
@@ -107,8 +126,13 @@ export class Project {
     return { server, url };
   }
 
-  async remove(): Promise<void> {
+  /** Ends the commands that still run. */
+  async end(): Promise<void> {
     await Promise.all(this.started.map((command) => command.kill()));
+  }
+
+  async remove(): Promise<void> {
+    await this.end();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

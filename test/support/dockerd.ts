@@ -26,6 +26,11 @@ export class OwnEngine {
     return own;
   }
 
+  /** Of the engine's own process. */
+  get pid(): number {
+    return this.process?.pid ?? -1;
+  }
+
   async start(): Promise<void> {
     const log = await open(join(this.folder, 'log'), 'a');
     const containerd = join(this.folder, 'c.sock');

@@ -91,12 +91,11 @@ class Docker implements DockerRuntime {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: DockerRuntimeOptions) {
-    const { endpoint, access, instance, responseTimeoutMs, pingTimeoutMs, maxConnections } = options;
+    const { endpoint, instance, responseTimeoutMs, pingTimeoutMs, maxConnections } = options;
     const { pullTimeoutMs, pullStallMs, pullRetryMs, pingEveryMs, doors, address } = options;
     this.policy = options.policy ?? DEFAULT_POLICY;
     this.engine = new Engine({
       endpoint,
-      ...access,
       ...(responseTimeoutMs !== undefined && { responseTimeoutMs }),
       ...(pingTimeoutMs !== undefined && { pingTimeoutMs }),
       ...(maxConnections !== undefined && { maxConnections }),

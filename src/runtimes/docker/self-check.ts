@@ -34,14 +34,7 @@ export interface SelfCheck {
 export interface SelfCheckOptions {
   readonly runtime: Pick<
     DockerRuntimeOptions,
-    | 'endpoint'
-    | 'access'
-    | 'instance'
-    | 'doors'
-    | 'address'
-    | 'subnetPool'
-    | 'responseTimeoutMs'
-    | 'pingTimeoutMs'
+    'endpoint' | 'instance' | 'doors' | 'address' | 'subnetPool' | 'responseTimeoutMs' | 'pingTimeoutMs'
   >;
   /** The server's port; 0 when none runs: then only a door that the check opens can be dialled. */
   readonly port: number;
@@ -61,10 +54,9 @@ const REFUSED = 111;
 
 /** Never rejects; takes a second or so. */
 export async function checkDocker(options: SelfCheckOptions): Promise<SelfCheck> {
-  const { endpoint, access, responseTimeoutMs, pingTimeoutMs } = options.runtime;
+  const { endpoint, responseTimeoutMs, pingTimeoutMs } = options.runtime;
   const engine = new Engine({
     endpoint,
-    ...access,
     ...(responseTimeoutMs !== undefined && { responseTimeoutMs }),
     ...(pingTimeoutMs !== undefined && { pingTimeoutMs }),
   });
