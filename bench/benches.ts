@@ -1,5 +1,6 @@
 /** Every benchmark there is, in the order in which they run and stand in docs/performance.md. */
 import { coldStart } from './cold-start.ts';
+import { docker } from './docker.ts';
 import { flood } from './flood.ts';
 import type { Bench } from './harness.ts';
 import { idleSessions } from './idle-sessions.ts';
@@ -22,4 +23,5 @@ export const BENCHES: readonly Bench[] = [
   coldStart,
   idleSessions,
   flood,
+  docker,
 ];

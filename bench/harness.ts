@@ -156,7 +156,7 @@ function bundled(): Promise<unknown> {
   bundling ??= build({
     ...options,
     absWorkingDir: ROOT,
-    entryPoints: ['broadcast', 'echo', 'fastify', 'load', 'readers', 'server'].map(
+    entryPoints: ['broadcast', 'containers', 'echo', 'fastify', 'load', 'readers', 'server'].map(
       (name) => `bench/peers/${name}.ts`,
     ),
     outdir: `${ROOT}/dist/bench`,

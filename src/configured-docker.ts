@@ -6,7 +6,7 @@ import type { AgentDoors } from './ports/agent-doors.ts';
 import type { Host } from './ports/host.ts';
 import type { Log } from './ports/log.ts';
 import type { Registry } from './ports/registry.ts';
-import { findEndpoint } from './runtimes/docker/options.ts';
+import { findEndpoint, findAccess } from './runtimes/docker/options.ts';
 import { checkDocker, type SelfCheck, type SelfCheckOptions } from './runtimes/docker/self-check.ts';
 import { dockerRuntime, type DockerRuntime, type DockerRuntimeOptions } from './runtimes/docker/runtime.ts';
 
@@ -77,11 +77,14 @@ export function usesDocker(registry: Registry): boolean {
 function dockerOptions(config: Config, parts: DockerParts): DockerRuntimeOptions {
   const { instance, host, environment, doors, living, log } = parts;
   const { docker, debug, folder } = config;
+  const endpoint = docker.socket ?? findEndpoint(environment, homedir());
+  const access = findAccess(environment, homedir(), endpoint);
   const { maxMemory, maxCpus, maxPids, volumeRoots, capabilities, networks, gpus } = docker.policy;
   return {
     instance,
     now: () => host.now(),
-    endpoint: docker.socket ?? findEndpoint(environment, homedir()),
+    endpoint,
+    access,
     temporaryFolder: parts.folder,
     dockerConfig: environment['DOCKER_CONFIG'] ?? join(homedir(), '.docker'),
     policy: {

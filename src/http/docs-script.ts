@@ -94,7 +94,7 @@ const show = (api) => {
     .filter(([, op]) => op.tags.includes(name))
     .map(([method, op]) => operation(path, method, op, op.security !== undefined && op.security.length === 0, true))));
   section('sockets', Object.entries(api['x-websockets']).map(([path, socket], at) => item('socket-' + at, 'WS', path, socket.summary,
-    [el('h4', { textContent: 'Query' }), el('p', {}, socket.query.flatMap((name, n) => (n ? [', ', code(name)] : [code(name)]))), el('h4', { textContent: 'Messages' }), el('p', {}, typeOf(socket.message))])));
+    [el('h4', { textContent: 'With a cookie' }), el('p', {}, code(socket.withCookie)), el('h4', { textContent: 'Query' }), el('p', {}, socket.query.flatMap((name, n) => (n ? [', ', code(name)] : [code(name)]))), el('h4', { textContent: 'Messages' }), el('p', {}, typeOf(socket.message))])));
   section('webhooks', Object.entries(api.webhooks).map(([name, { post }]) => operation(name, 'post', post, true, false)));
   section('types', Object.entries(api.components.schemas).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, schema]) =>
     item('type-' + name, 'TYPE', name, schema.description, [el('div', {}, typeOf(schema))])));

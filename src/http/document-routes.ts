@@ -7,6 +7,8 @@ import { DOCS_SCRIPT } from './docs-script.ts';
 import { openApi } from './openapi.ts';
 import type { App, Door } from './server.ts';
 
+const PAGE = '/ui/docs';
+
 /** `routes`: all that were registered, also after this. */
 export function documentRoutes(app: App, { version }: Door, routes: readonly RouteOptions[]): void {
   let document: string | undefined;
@@ -29,11 +31,25 @@ export function documentRoutes(app: App, { version }: Door, routes: readonly Rou
     },
   });
 
+  // A person who types the server's address: there is no console to go on to yet.
+  app.route({
+    method: 'GET',
+    url: '/',
+    config: { public: true },
+    schema: {
+      tags: ['server'],
+      summary: 'Go to where a person can read on',
+      security: [],
+      response: { 302: z.void().describe(`Go on at ${PAGE}`) },
+    },
+    handler: async (_request, reply) => reply.redirect(PAGE, 302),
+  });
+
   const script = createHash('sha256').update(DOCS_SCRIPT).digest('base64');
   const policy = `default-src 'none'; script-src 'sha256-${script}'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'`;
   app.route({
     method: 'GET',
-    url: '/ui/docs',
+    url: PAGE,
     config: { public: true },
     schema: {
       tags: ['server'],

@@ -11,6 +11,7 @@ import * as requests from '../domain/wire/request.ts';
 import * as sessions from '../domain/wire/session.ts';
 import { DeliveryView } from './delivery-routes.ts';
 import { nameShapes } from './openapi-unions.ts';
+import { SOCKETS, withoutKey, type SocketKind } from './socket-paths.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -151,7 +152,7 @@ export function openApi(routes: readonly RouteOptions[], version: string): Json 
       },
       schemas: nameShapes({ ...received.components(), ...sent.components() }),
     },
-    'x-websockets': SOCKETS,
+    'x-websockets': sockets(),
   };
 }
 
@@ -235,7 +236,7 @@ function parameters(place: string, schema: Json): Json[] {
 }
 
 function nameOf(method: string, path: string): string {
-  const words = path.replace(/^\/(api\/v1\/)?(local\/)?/, '').match(/\w+/g) ?? [];
+  const words = path.replace(/^\/(api\/v1\/)?(local\/)?/, '').match(/\w+/g) ?? ['Root'];
   return [method, ...words.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join('');
 }
 
@@ -264,7 +265,7 @@ const told = (name: string, summary: string, schema: Json): Json => ({
   },
 });
 
-const WEBHOOKS: Json = {
+const WEBHOOKS: Readonly<Record<keyof typeof requests.Webhooks.shape, Json>> = {
   sessionEnd: told('sessionEnd', 'The end of a session', ref('SessionEndReport')),
   events: told('events', 'An event of a session, in order', {
     type: 'object',
@@ -277,21 +278,19 @@ const WEBHOOKS: Json = {
   }),
 };
 
-/** Sockets are no part of OpenAPI: their paths, queries and messages in the same words. */
-const SOCKETS: Json = {
-  '/ws/v1/events/{key}/session/{namespace}/{sessionId}': {
-    summary: 'Events of a session; without {key} for those who logged in',
-    query: ['after', 'all'],
-    message: ref('SessionEvent'),
-  },
-  '/ws/v1/events/{key}/lsm': {
-    summary: 'Events of all sessions and namespaces',
-    query: ['after', 'namespaceFilter', 'namespaceAnnotationFilters'],
-    message: ref('ManagerEvent'),
-  },
-  '/ws/v1/logs/{key}': {
-    summary: "Agents' output and the server's log",
-    query: ['namespaceFilter', 'sessionFilter', 'agentFilter', 'allowSensitive', 'limit'],
-    message: ref('LogEvent'),
-  },
+const TOLD_BY_SOCKETS: Readonly<Record<SocketKind, Json>> = {
+  session: { summary: 'Events of a session', message: ref('SessionEvent') },
+  manager: { summary: 'Events of all sessions and namespaces', message: ref('ManagerEvent') },
+  logs: { summary: "Agents' output and the server's log", message: ref('LogEvent') },
 };
+
+/** Sockets are no part of OpenAPI: their paths, queries and messages in the same words. */
+function sockets(): Json {
+  return Object.fromEntries(
+    (Object.keys(SOCKETS) as SocketKind[]).map((kind) => {
+      const { path, query } = SOCKETS[kind];
+      const about = { withCookie: withoutKey(path), query: Object.keys(query.shape) };
+      return [path, { ...TOLD_BY_SOCKETS[kind], ...about }];
+    }),
+  );
+}

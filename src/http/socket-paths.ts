@@ -1,6 +1,41 @@
-/** Which paths are sockets. Source: docs/wire.md, "Sockets". */
+/** Which paths are sockets, and what may be asked of each. Source: docs/wire.md, "Sockets". */
+import { z } from 'zod';
 import type { SessionKey } from '../domain/state.ts';
 import { HttpFault } from './errors.ts';
+import { After, Flag } from './schemas.ts';
+import { DEFAULT_LINES } from './stream-routes.ts';
+
+/** The segment that readers with a cookie leave out. */
+const KEY = '{key}';
+
+/** Every socket there is: its path, and its query as a schema. Paths and the API's description are read from here. */
+export const SOCKETS = {
+  session: {
+    path: `/ws/v1/events/${KEY}/session/{namespace}/{sessionId}`,
+    query: z.object({ after: After.optional(), all: Flag.default(false) }),
+  },
+  manager: {
+    path: `/ws/v1/events/${KEY}/lsm`,
+    query: z.object({
+      after: After.optional(),
+      namespaceFilter: z.string().optional(),
+      namespaceAnnotationFilters: z.string().optional(),
+    }),
+  },
+  logs: {
+    path: `/ws/v1/logs/${KEY}`,
+    query: z.object({
+      namespaceFilter: z.string().optional(),
+      sessionFilter: z.string().optional(),
+      agentFilter: z.string().optional(),
+      allowSensitive: Flag.default(false),
+      limit: z.coerce.number().int().min(0).default(DEFAULT_LINES),
+    }),
+  },
+} as const;
+
+/** One of them. */
+export type SocketKind = keyof typeof SOCKETS;
 
 /** What a path asks for; `key` is the one in it. */
 export type SocketPath = { readonly key?: string | undefined } & (
@@ -9,19 +44,26 @@ export type SocketPath = { readonly key?: string | undefined } & (
   | { readonly kind: 'logs' }
 );
 
+/** The path for readers whose cookie is their key. */
+export function withoutKey(path: string): string {
+  return path.replace(`/${KEY}`, '');
+}
+
+const PATTERNS = (Object.keys(SOCKETS) as SocketKind[]).flatMap((kind) => {
+  const { path } = SOCKETS[kind];
+  return [path, withoutKey(path)].map((each) => ({ kind, segments: segments(each) }));
+});
+
 /** Undefined for a path that is no socket. Throws 400 for one that cannot be decoded. */
 export function readSocketPath(path: string): SocketPath | undefined {
-  const [ws, v1, kind, ...rest] = decoded(path);
-  if (ws !== 'ws' || v1 !== 'v1') return undefined;
-  if (kind === 'logs') return rest.length <= 1 ? { kind: 'logs', key: rest[0] } : undefined;
-  if (kind !== 'events') return undefined;
-  if (rest.at(-1) === 'lsm' && rest.length <= 2) {
-    return { kind: 'manager', ...(rest.length === 2 && { key: rest[0] }) };
+  const given = decoded(path);
+  for (const { kind, segments } of PATTERNS) {
+    const values = match(segments, given);
+    if (values === undefined) continue;
+    const { key, namespace = '', sessionId = '' } = values;
+    return kind === 'session' ? { kind, key, session: { namespace, sessionId } } : { kind, key };
   }
-  const hasKey = rest.length === 4 && rest[1] === 'session';
-  if (!hasKey && !(rest.length === 3 && rest[0] === 'session')) return undefined;
-  const [namespace = '', sessionId = ''] = rest.slice(-2);
-  return { kind: 'session', session: { namespace, sessionId }, ...(hasKey && { key: rest[0] }) };
+  return undefined;
 }
 
 /** Whether it is one. */
@@ -33,13 +75,29 @@ export function isSocketPath(path: string): boolean {
   }
 }
 
+/** What stands where the pattern has a name in braces; undefined when something else differs. */
+function match(
+  pattern: readonly string[],
+  given: readonly string[],
+): Readonly<Record<string, string>> | undefined {
+  if (pattern.length !== given.length) return undefined;
+  const values: Record<string, string> = {};
+  for (const [index, part] of pattern.entries()) {
+    const value = given[index] ?? '';
+    if (part.startsWith('{')) values[part.slice(1, -1)] = value;
+    else if (part !== value) return undefined;
+  }
+  return values;
+}
+
+function segments(path: string): string[] {
+  return path.replace(/^\/+|\/+$/g, '').split('/');
+}
+
 /** The segments of a path, decoded. */
 function decoded(path: string): string[] {
   try {
-    return path
-      .replace(/^\/+|\/+$/g, '')
-      .split('/')
-      .map(decodeURIComponent);
+    return segments(path).map(decodeURIComponent);
   } catch {
     throw new HttpFault(
       400,

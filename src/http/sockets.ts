@@ -6,7 +6,7 @@ import { fastifyCookie } from '@fastify/cookie';
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { isRefusal, Refusal } from '../domain/refusal.ts';
 import type { SessionKey } from '../domain/state.ts';
 import type { Coral } from '../engine/coral.ts';
@@ -18,11 +18,9 @@ import { answerTo, HttpFault } from './errors.ts';
 import type { HostGuard } from './host-guard.ts';
 import { managerEvents, type ManagerQuery } from './manager-events.ts';
 import { annotationFilters } from './manager-routes.ts';
-import { After, Flag } from './schemas.ts';
-import { DEFAULT_LINES } from './stream-routes.ts';
 import { Channel } from './socket-channel.ts';
 import { CLOSE, Peer, type SocketOptions } from './socket-peer.ts';
-import { readSocketPath } from './socket-paths.ts';
+import { readSocketPath, SOCKETS, type SocketKind } from './socket-paths.ts';
 import { pastEvents, pump, type Placed } from './socket-replay.ts';
 
 /** Nobody has anything to say to us here. */
@@ -41,20 +39,7 @@ export interface SocketParts {
 /** How a reader is served once its handshake is done: `peer` reads until it is told to leave. */
 type Serve = (peer: Peer, gone: AbortSignal) => void;
 
-const EventsQuery = z.object({ after: After.optional(), all: Flag.default(false) });
-const ManagerSocketQuery = z.object({
-  after: After.optional(),
-  namespaceFilter: z.string().optional(),
-  namespaceAnnotationFilters: z.string().optional(),
-});
-
-const LogsQuery = z.object({
-  namespaceFilter: z.string().optional(),
-  sessionFilter: z.string().optional(),
-  agentFilter: z.string().optional(),
-  allowSensitive: Flag.default(false),
-  limit: z.coerce.number().int().min(0).default(DEFAULT_LINES),
-});
+type Query<Kind extends SocketKind> = z.output<(typeof SOCKETS)[Kind]['query']>;
 
 /** All socket readers of a server. */
 export class Sockets {
@@ -152,11 +137,11 @@ export class Sockets {
     const params = Object.fromEntries(new URLSearchParams(query));
     switch (found.kind) {
       case 'logs':
-        return this.lines(asked(LogsQuery, params));
+        return this.lines(asked(SOCKETS.logs.query, params));
       case 'manager':
-        return this.manager(asked(ManagerSocketQuery, params));
+        return this.manager(asked(SOCKETS.manager.query, params));
       case 'session':
-        return this.session(found.session, asked(EventsQuery, params));
+        return this.session(found.session, asked(SOCKETS.session.query, params));
     }
   }
 
@@ -170,7 +155,7 @@ export class Sockets {
     admission.admit(request, { key, authorization: headers.authorization, cookie });
   }
 
-  private session(key: SessionKey, { after, all }: z.output<typeof EventsQuery>): Serve | Promise<Serve> {
+  private session(key: SessionKey, { after, all }: Query<'session'>): Serve | Promise<Serve> {
     const { coral } = this.parts;
     let state;
     try {
@@ -202,7 +187,7 @@ export class Sockets {
     };
   }
 
-  private manager(query: z.output<typeof ManagerSocketQuery>): Serve {
+  private manager(query: Query<'manager'>): Serve {
     const wanted: ManagerQuery = {
       after: query.after,
       namespace: query.namespaceFilter,
@@ -214,7 +199,7 @@ export class Sockets {
     });
   }
 
-  private lines(query: z.output<typeof LogsQuery>): Serve {
+  private lines(query: Query<'logs'>): Serve {
     const {
       namespaceFilter: namespace,
       sessionFilter: session,

@@ -149,9 +149,9 @@ describe('a server that is killed with agents that run', () => {
     const killedAt = ticks();
     project.write('agents/go', '');
     await until('the leaver has left', () => !alive(pids['leaver']!));
-    const leftBy = Date.now();
     await until('the ticker goes on', () => ticks() > killedAt + 20);
 
+    const leftBy = Date.now();
     const second = await project.serve();
     expect(second.url).toBe(first.url);
     expect(keeper()).toEqual(kept);

@@ -102,6 +102,11 @@ describe('an exit', () => {
     [{ kind: 'exited', exitCode: 0 }, undefined, { reason: 'completed', exitCode: 0 }],
     [{ kind: 'exited', exitCode: 3 }, undefined, { reason: 'failed', exitCode: 3 }],
     [{ kind: 'signalled', signal: 'SIGKILL' }, undefined, { reason: 'killed', signal: 'SIGKILL' }],
+    [
+      { kind: 'signalled', signal: 'SIGABRT', exitCode: 134 },
+      undefined,
+      { reason: 'failed', signal: 'SIGABRT', exitCode: 134 },
+    ],
     [{ kind: 'out_of_memory' }, undefined, { reason: 'oom_killed' }],
     [{ kind: 'could_not_start' }, undefined, { reason: 'launch_failed' }],
     [{ kind: 'lost' }, undefined, { reason: 'lost' }],

@@ -28,8 +28,14 @@ describe('health', () => {
   });
 });
 
+it('sends who asks for nothing in particular to the reference page, also without a key', async () => {
+  await open();
+  const answer = await door.send('GET', '/', undefined, {});
+  expect([answer.status, answer.headers['location']]).toEqual([302, '/ui/docs']);
+});
+
 describe('what is not there', () => {
-  it.each(['/', '/nothing', '/api/v1', '/api/v1/local', '/api/v1/local/session/a'])(
+  it.each(['/nothing', '/api/v1', '/api/v1/local', '/api/v1/local/session/a'])(
     'is 404: GET %s',
     async (url) => {
       await open();

@@ -12,6 +12,8 @@ import { INSTANCE } from '../contracts/runtime.ts';
 import { executableSpec, executableWorld, keptWorld } from './executable-world.ts';
 
 const MiB = 1024 ** 2;
+/** For what comes when this machine gets round to it. */
+const LONG = { timeout: 20_000 };
 const cannot = new ControlGroups('test').missing().join('; ');
 
 const limited = (script: string, resources: ExecutableResources): LaunchSpec => {
@@ -49,7 +51,8 @@ describe.each([
   });
   afterEach(async () => {
     await world?.close();
-    expect(groups().filter((one) => !before.includes(one))).toEqual([]);
+    // A keeper is on its way out after its last server has gone.
+    await expect.poll(() => groups().filter((one) => !before.includes(one)), LONG).toEqual([]);
   });
 
   const run = async (spec: LaunchSpec) => {
@@ -81,7 +84,7 @@ describe.each([
     const { handle, lines, ended } = await run(
       limited('cat /proc/self/cgroup; exec sleep 600', { cpus: 0.25 }),
     );
-    await expect.poll(() => lines.length).toBeGreaterThan(1);
+    await expect.poll(() => lines.length, LONG).toBeGreaterThan(1);
     expect(await world.runtime.stop(handle, 1_000)).toEqual({ gone: true, left: [] });
     await ended;
     expect(lines.filter((line) => /coral-[0-9a-f]{24}/.test(line)).length).toBeGreaterThan(0);
@@ -94,7 +97,7 @@ describe.each([
       groups()
         .filter((one) => !before.includes(one))
         .flatMap((one) => readFileSync(`${one}/cgroup.procs`, 'utf8').trim().split('\n'));
-    await expect.poll(() => inside().map(programOf)).toEqual(['sleep', 'sleep']);
+    await expect.poll(() => inside().map(programOf), LONG).toEqual(['sleep', 'sleep']);
     const hidden = inside();
     expect(await world.runtime.stop(handle, 1_000)).toEqual({ gone: true, left: [] });
     for (const pid of hidden) expect(startTimeOf(Number(pid))).toBeUndefined();

@@ -148,11 +148,10 @@ async function importImage(
   } catch (error) {
     if (!isRefusal(error, 404)) throw error;
   }
-  const [repo, tag] = reference.split(':');
   const answer = await engine.text({
     method: 'POST',
     path: '/images/create',
-    query: { fromSrc: '-', repo, tag, changes: [`LABEL ${label}=${digest}`, ...changes] },
+    query: { fromSrc: '-', repo: reference, changes: [`LABEL ${label}=${digest}`, ...changes] },
     file: archive,
     deadlineMs: 120_000,
   });

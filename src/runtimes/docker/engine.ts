@@ -5,6 +5,7 @@
  */
 import { Agent } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { Agent as SecureAgent } from 'node:https';
 import Docker from 'dockerode';
 
 /** The engine answered, with a refusal. */
@@ -22,7 +23,7 @@ export class EngineRefusal extends Error {
 /** The engine did not answer: nothing is known of what was asked. */
 export class EngineUnreachable extends Error {
   constructor(
-    readonly code: 'absent' | 'forbidden' | 'silent' | 'broken' | 'aborted',
+    readonly code: 'absent' | 'forbidden' | 'silent' | 'broken' | 'aborted' | 'unusable',
     message: string,
     options?: { cause?: unknown },
   ) {
@@ -31,10 +32,22 @@ export class EngineUnreachable extends Error {
   }
 }
 
+/** Who the engine has to be, and who we are to it: PEM texts. */
+export interface EngineTls {
+  /** Absent: the system's certificate authorities. */
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 /** How the engine is reached. */
 export interface EngineOptions {
   /** Path of a Unix socket, or `unix://`, `tcp://`, `http://` or `https://` with host and port. */
   readonly endpoint: string;
+  /** For an engine behind TLS: `https://`, and `tcp://` when this is there. */
+  readonly tls?: EngineTls;
+  /** Why it cannot be reached at all: what every call says. */
+  readonly problem?: string;
   /** For an answer, ms. Default 30,000. */
   readonly responseTimeoutMs?: number;
   /** For a ping, ms. Default 5,000. */
@@ -73,11 +86,16 @@ export class Engine {
   constructor(private readonly options: EngineOptions) {
     this.endpoint = options.endpoint.replace(/^unix:\/\//, '');
     // No keep-alive: a kept connection is a broken one after the engine's restart, and a new one costs next to nothing.
-    const calling = new Agent({ keepAlive: false, maxSockets: options.maxConnections ?? 1_024 });
-    const streaming = new Agent({ keepAlive: false });
+    const address = addressOf(this.endpoint, options.tls !== undefined);
+    const agent = (more: { maxSockets?: number }): Agent =>
+      address.protocol === 'https'
+        ? new SecureAgent({ keepAlive: false, ...more, ...options.tls })
+        : new Agent({ keepAlive: false, ...more });
+    const calling = agent({ maxSockets: options.maxConnections ?? 1_024 });
+    const streaming = agent({});
     this.agents = [calling, streaming];
-    this.calls = connection(this.endpoint, calling);
-    this.streams = connection(this.endpoint, streaming);
+    this.calls = connection(address, calling);
+    this.streams = connection(address, streaming);
   }
 
   /** Resolves when the engine answers. */
@@ -128,6 +146,8 @@ export class Engine {
   }
 
   private dial(docker: Docker, call: Call, deadline: Deadline): Promise<IncomingMessage> {
+    const { problem } = this.options;
+    if (problem !== undefined) return Promise.reject(new EngineUnreachable('unusable', problem));
     const { method = 'GET', path, query, body, file, credentials } = call;
     let isWanted = true;
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
@@ -267,12 +287,12 @@ function reasonIn(json: unknown, message: string): string {
   return message.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
 }
 
-function connection(endpoint: string, agent: Agent): Docker {
-  return new Docker({ ...addressOf(endpoint), agent } as Docker.DockerOptions); // its types lack the agent
+function connection(address: Docker.DockerOptions, agent: Agent): Docker {
+  return new Docker({ ...address, agent } as Docker.DockerOptions); // its types lack the agent
 }
 
 /** Everything that dockerode would otherwise take from `DOCKER_HOST` is said. */
-function addressOf(endpoint: string): Docker.DockerOptions {
+function addressOf(endpoint: string, secure: boolean): Docker.DockerOptions {
   const none = {
     socketPath: undefined,
     host: undefined,
@@ -282,7 +302,7 @@ function addressOf(endpoint: string): Docker.DockerOptions {
     key: undefined,
   };
   if (!endpoint.includes('://')) return { ...none, socketPath: endpoint, protocol: 'http' };
-  const url = new URL(endpoint.replace(/^tcp:/, 'http:'));
+  const url = new URL(endpoint.replace(/^tcp:/, secure ? 'https:' : 'http:'));
   const protocol = url.protocol === 'https:' ? 'https' : 'http';
   const port = Number(url.port) || (protocol === 'https' ? 2_376 : 2_375);
   return { ...none, host: url.hostname, port, protocol };

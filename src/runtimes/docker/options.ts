@@ -1,9 +1,11 @@
 /** What the Docker runtime is told by whoever composes the server. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { DockerPolicy } from '../../domain/docker-policy.ts';
 import type { AgentDoors } from '../../ports/agent-doors.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Living } from '../../ports/runtime.ts';
+import type { EngineTls } from './engine.ts';
 import type { OutputLimits } from '../output-gate.ts';
 
 /** Where session networks take their subnets from when nobody says. */
@@ -17,6 +19,8 @@ export interface DockerRuntimeOptions {
   readonly now: () => number;
   /** Path or URL of the engine; default: as found by `findEndpoint`. */
   readonly endpoint: string;
+  /** For an engine that is not on this machine; as found by `findAccess`. */
+  readonly access?: EngineAccess;
   /** Where option files and sockets lie, in folders named after the instance. Absolute and short. */
   readonly temporaryFolder: string;
   /** Folder of Docker's own configuration, for registries' credentials. Absolute. */
@@ -81,4 +85,33 @@ export function findEndpoint(environment: Variables, home: string): string {
     '/run/podman/podman.sock',
   ];
   return places.find((path) => existsSync(path)) ?? usual;
+}
+
+/** How an engine that is not on this machine is reached. */
+export interface EngineAccess {
+  readonly tls?: EngineTls;
+  /** Why it cannot be reached at all, a sentence. */
+  readonly problem?: string;
+}
+
+/**
+ * As Docker's own programs are told to speak TLS: `DOCKER_TLS_VERIFY`, with `ca.pem`, `cert.pem` and `key.pem` in
+ * `DOCKER_CERT_PATH`, by default `~/.docker`. Nothing without them.
+ */
+export function findAccess(environment: Variables, home: string, endpoint: string): EngineAccess {
+  const protocol = /^([a-z]+):\/\//.exec(endpoint)?.[1];
+  if (protocol !== undefined && !['unix', 'tcp', 'http', 'https'].includes(protocol))
+    return {
+      problem: `engines are not reached by ${protocol}://; set docker.socket to a socket, for example one that \`ssh -L\` forwards, or to tcp://HOST:PORT.`,
+    };
+  if (!environment['DOCKER_TLS_VERIFY'] || (protocol !== 'tcp' && protocol !== 'https')) return {};
+  const folder = environment['DOCKER_CERT_PATH'] || join(home, '.docker');
+  try {
+    const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+    return { tls: { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') } };
+  } catch (error) {
+    return {
+      problem: `DOCKER_TLS_VERIFY is set, but ca.pem, cert.pem and key.pem cannot be read in ${folder} (${(error as NodeJS.ErrnoException).code ?? 'unknown'}); set DOCKER_CERT_PATH to their folder.`,
+    };
+  }
 }

@@ -91,11 +91,12 @@ class Docker implements DockerRuntime {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: DockerRuntimeOptions) {
-    const { endpoint, instance, responseTimeoutMs, pingTimeoutMs, maxConnections } = options;
+    const { endpoint, access, instance, responseTimeoutMs, pingTimeoutMs, maxConnections } = options;
     const { pullTimeoutMs, pullStallMs, pullRetryMs, pingEveryMs, doors, address } = options;
     this.policy = options.policy ?? DEFAULT_POLICY;
     this.engine = new Engine({
       endpoint,
+      ...access,
       ...(responseTimeoutMs !== undefined && { responseTimeoutMs }),
       ...(pingTimeoutMs !== undefined && { pingTimeoutMs }),
       ...(maxConnections !== undefined && { maxConnections }),

@@ -34,7 +34,14 @@ export interface SelfCheck {
 export interface SelfCheckOptions {
   readonly runtime: Pick<
     DockerRuntimeOptions,
-    'endpoint' | 'instance' | 'doors' | 'address' | 'subnetPool' | 'responseTimeoutMs' | 'pingTimeoutMs'
+    | 'endpoint'
+    | 'access'
+    | 'instance'
+    | 'doors'
+    | 'address'
+    | 'subnetPool'
+    | 'responseTimeoutMs'
+    | 'pingTimeoutMs'
   >;
   /** The server's port; 0 when none runs: then only a door that the check opens can be dialled. */
   readonly port: number;
@@ -54,9 +61,10 @@ const REFUSED = 111;
 
 /** Never rejects; takes a second or so. */
 export async function checkDocker(options: SelfCheckOptions): Promise<SelfCheck> {
-  const { endpoint, responseTimeoutMs, pingTimeoutMs } = options.runtime;
+  const { endpoint, access, responseTimeoutMs, pingTimeoutMs } = options.runtime;
   const engine = new Engine({
     endpoint,
+    ...access,
     ...(responseTimeoutMs !== undefined && { responseTimeoutMs }),
     ...(pingTimeoutMs !== undefined && { pingTimeoutMs }),
   });

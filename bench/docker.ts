@@ -1,0 +1,80 @@
+/** Launching containers, beside a bare script that asks the same engine for the same. */
+import { homedir } from 'node:os';
+import { Engine } from '../src/runtimes/docker/engine.ts';
+import { findEndpoint } from '../src/runtimes/docker/options.ts';
+import { busyboxImage } from '../test/support/docker-images.ts';
+import { interleave, median, Peer, quantile, ratios, type Bench } from './harness.ts';
+import type { Crowd, Net } from './peers/containers.ts';
+
+const ROUNDS = 20;
+const CROWD = 100;
+
+/** The benchmark. */
+export const docker: Bench = {
+  name: 'docker',
+  about:
+    'From “launch decided” to “process running”, ms, on SQLite full, against a bare dockerode script with the same calls (image, network, create, attach, start); then a hundred containers in one session, four launched at once: time of the last quarter of the launches to the first, and memory of the server. Ending containers is not measured.',
+  async run(report) {
+    const engine = new Engine({ endpoint: findEndpoint(process.env, homedir()) });
+    try {
+      await engine.ping();
+    } catch (error) {
+      report({ name: 'docker', value: NaN, unit: '', note: `left out: ${(error as Error).message}` });
+      engine.close();
+      return;
+    }
+    const image = await busyboxImage(engine);
+    engine.close();
+    const [server, script] = await Promise.all([
+      Peer.start('containers', ['--expose-gc']),
+      Peer.start('containers'),
+    ]);
+    try {
+      await server.ask('start', image);
+      await script.ask('use', image);
+      let n = 0;
+      for (const network of ['session', 'none'] as const satisfies readonly Net[]) {
+        const results = await interleave(ROUNDS, {
+          ours: () => server.ask<number>('ours', network),
+          bare: () => script.ask<number>('bare', { network, n: (n += 1) }),
+        });
+        const { ours = [], bare = [] } = results;
+        report({
+          name: `launch, network ${network}`,
+          value: median(ours),
+          unit: 'ms',
+          low: Math.min(...ours),
+          high: Math.max(...ours),
+          p99: quantile(ours, 0.99),
+          baseline: median(bare),
+          ratio: ratios(ours, bare),
+          bar: { of: 'ratio', atMost: 1.1 },
+        });
+      }
+      const ours = await server.ask<Crowd>('oursCrowd', CROWD);
+      const bare = await script.ask<Crowd>('bareCrowd', CROWD);
+      const growth = (crowd: Crowd): number => {
+        const quarter = CROWD / 4;
+        return median(crowd.ms.slice(-quarter)) / median(crowd.ms.slice(0, quarter));
+      };
+      report({
+        name: 'a launch among 100, last quarter to first',
+        value: growth(ours),
+        unit: 'times',
+        baseline: growth(bare),
+        ratio: growth(ours) / growth(bare),
+        bar: { of: 'ratio', atMost: 1.1 },
+        note: `${Math.round(median(ours.ms))} ms each, bare ${Math.round(median(bare.ms))}`,
+      });
+      const grown = ours.heap.slice(1).map((bytes, quarter) => (bytes - (ours.heap[quarter] ?? 0)) / 1024);
+      report({
+        name: 'memory for each container that runs, last quarter',
+        value: (grown.at(-1) ?? NaN) / (CROWD / 4),
+        unit: 'KiB',
+        note: `by quarters: ${grown.map((kib) => (kib / (CROWD / 4)).toFixed(0)).join(', ')}`,
+      });
+    } finally {
+      await Promise.all([server, script].map((peer) => peer.end()));
+    }
+  },
+};
