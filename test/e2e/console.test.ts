@@ -12,6 +12,7 @@ import {
   Message,
   NamespaceStateExtended,
   SessionIdentifier,
+  SessionStateBase,
   SessionStateExtended,
   Thread,
 } from '../../src/domain/wire/session.ts';
@@ -91,7 +92,6 @@ test('the console logs in, opens a session, follows it, speaks in it and closes 
   expect(await call(namespaces, 'GET', '/api/v1/local/namespace/extended')).toEqual([]);
 
   const manager = await follow('/ws/v1/events/lsm?namespaceFilter=console');
-  const logs = await follow('/ws/v1/logs?namespaceFilter=console&limit=1024');
   const key = await call(SessionIdentifier, 'POST', '/api/v1/local/session', REQUEST);
   const session = `/api/v1/local/session/${key.namespace}/${key.sessionId}`;
   const stream = `/ws/v1/events/session/${key.namespace}/${key.sessionId}`;
@@ -136,7 +136,20 @@ test('the console logs in, opens a session, follows it, speaks in it and closes 
   const [known] = await call(namespaces, 'GET', '/api/v1/local/namespace/extended');
   expect(known?.sessions.map(({ id }) => id)).toEqual([key.sessionId]);
 
-  await call(z.undefined(), 'DELETE', session);
+  // The rest of what the console offers to do in the name of an agent.
+  const nothing = z.undefined();
+  const participant = { threadId: thread.id, participantName: 'seed' };
+  await call(nothing, 'DELETE', `${puppet}/thread/participant`, participant);
+  await call(nothing, 'POST', `${puppet}/thread/participant`, participant);
+  await call(nothing, 'DELETE', `${puppet}/thread`, { threadId: thread.id, summary: 'Nobody was there.' });
+  await live.take(5);
+  expect(live.seen.slice(2)).toMatchObject([
+    { type: 'thread_participant_removed', threadId: thread.id, name: 'seed' },
+    { type: 'thread_participant_added', threadId: thread.id, name: 'seed' },
+    { type: 'thread_closed', threadId: thread.id, summary: 'Nobody was there.' },
+  ]);
+
+  await call(nothing, 'DELETE', session);
   for (const reader of [live, story]) expect(await reader.closed).toMatchObject({ code: 1000 });
   for (const event of story.seen) WireEvent.parse(event);
   expect(story.seqs).toEqual(story.seqs.toSorted((a, b) => a - b));
@@ -144,12 +157,58 @@ test('the console logs in, opens a session, follows it, speaks in it and closes 
   await manager.until(() => manager.types.includes('session_closed'));
   expect(manager.types.slice(3)).toEqual(['session_closing', 'session_closed']);
   for (const event of manager.seen) ManagerEvent.parse(event);
-  for (const line of logs.seen) LogEvent.parse(line);
-  await Promise.all([manager.close(), logs.close()]);
+  await manager.close();
   // The request asked for a namespace that stays.
   expect(await call(namespaces, 'GET', '/api/v1/local/namespace/extended')).toMatchObject([
     { base: { name: 'console' }, sessions: [] },
   ]);
+});
+
+test('a session made to be looked at first is executed, its agent stopped, its namespace deleted', async () => {
+  const nothing = z.undefined();
+  await call(nothing, 'POST', '/api/v1/local/namespace', { name: 'later', annotations: { by: 'a person' } });
+  const { agentGraphRequest } = JSON.parse(REQUEST) as { agentGraphRequest: { agents: object[] } };
+  const printer = {
+    id: { name: 'tool', version: '1.0.0', registrySourceId: { type: 'local' } },
+    name: 'printer',
+    provider: { type: 'local', runtime: 'function' },
+    options: {
+      TOOL_NAME: { type: 'string', value: 'coral_create_thread' },
+      TOOL_INPUT: { type: 'string', value: '{"threadName":"alone","participantNames":[]}' },
+    },
+  };
+  const key = await call(SessionIdentifier, 'POST', '/api/v1/local/session', {
+    agentGraphRequest: { ...agentGraphRequest, agents: [...agentGraphRequest.agents, printer] },
+    namespaceProvider: { type: 'use_existing', name: 'later' },
+    execution: { mode: 'defer' },
+  });
+  const session = `/api/v1/local/session/${key.namespace}/${key.sessionId}`;
+  expect((await call(SessionStateBase, 'GET', session)).status).toEqual({ type: 'pending_execution' });
+
+  const story = await follow(`/ws/v1/events/session/${key.namespace}/${key.sessionId}?after=0`);
+  const logs = await follow('/ws/v1/logs?namespaceFilter=later&limit=1024');
+  await call(nothing, 'POST', session, { persistenceMode: { mode: 'hold_after_exit', duration: 60_000 } });
+  const happened = (wanted: string, agent: string): Promise<void> =>
+    story.until(() => story.seen.some(({ type, name }) => type === wanted && name === agent));
+  for (const agent of ['seed', 'printer']) await happened('runtime_stopped', agent);
+  await happened('agent_connected', 'puppet');
+  await call(nothing, 'DELETE', `/api/v1/puppet/${key.namespace}/${key.sessionId}/puppet`);
+  await happened('runtime_stopped', 'puppet');
+  const [held] = await call(
+    z.array(SessionStateExtended),
+    'GET',
+    `/api/v1/local/namespace/${key.namespace}/extended`,
+  );
+  expect(held?.base.id).toBe(key.sessionId);
+  expect(held?.agents.map(({ status }) => status.type)).toEqual(Array(3).fill('stopped'));
+  const [line] = await logs.take(1);
+  expect(LogEvent.parse(line)).toMatchObject({ type: 'info', text: expect.stringContaining('alone') });
+
+  await call(nothing, 'DELETE', `/api/v1/local/namespace/${key.namespace}`);
+  expect(await story.closed).toMatchObject({ code: 1000 });
+  await logs.close();
+  const namespaces = await call(z.array(NamespaceStateExtended), 'GET', '/api/v1/local/namespace/extended');
+  expect(namespaces.map(({ base }) => base.name)).not.toContain('later');
 });
 
 test('a page of somebody else gets nothing for the cookie', async () => {
