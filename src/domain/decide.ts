@@ -103,24 +103,24 @@ export function decide(
 }
 
 function refusedByPhase(state: SessionState, command: Command): Refusal {
-  const session = `session ${state.sessionId}`;
+  const session = `Session ${state.sessionId}`;
   if (command.type === 'execute') {
     return new Refusal(
       'session_not_pending',
-      `${session} was executed already; only a deferred session can be executed`,
+      `${session} was executed already; only a deferred session can be executed.`,
     );
   }
   switch (state.phase.type) {
     case 'pending':
       return new Refusal(
         'agent_not_running',
-        `${session} waits to be executed: its agents are not launched yet`,
+        `${session} waits to be executed: its agents are not launched yet.`,
       );
     case 'running':
     case 'stopping':
     case 'ended':
-      return new Refusal('session_ended', `${session} is ending: it takes nothing new`);
+      return new Refusal('session_ended', `${session} is ending: it takes nothing new.`);
     case 'closed':
-      return new Refusal('unknown_session', `${session} is closed; its story is in the archive`);
+      return new Refusal('unknown_session', `${session} is closed; its story is in the archive.`);
   }
 }

@@ -318,9 +318,9 @@ export function disconnect(state: SessionState, command: Of<'disconnect'>): Deci
 }
 
 function unknownAgent(state: SessionState, name: string): Refusal {
-  return new Refusal('agent_not_in_session', `session ${state.sessionId} has no agent "${name}"`);
+  return new Refusal('agent_not_in_session', `Session ${state.sessionId} has no agent "${name}".`);
 }
 
 function stale(agent: string, attempt: number): Refusal {
-  return new Refusal('stale', `attempt ${attempt} of agent "${agent}" is over`);
+  return new Refusal('stale', `Attempt ${attempt} of agent "${agent}" is over.`);
 }

@@ -56,9 +56,10 @@ export interface Told {
 /** Turns whatever a call threw into a sentence; nothing of an unforeseen error is shown. */
 export function tell(error: unknown): Told {
   if (isRefusal(error)) {
-    const issues = error.issues?.map((issue) => `${issue.path}: ${issue.message}`).join('; ');
-    const said = issues === undefined || issues === '' ? error.message : `${error.message} (${issues})`;
-    return { message: sentences(said, ADVICE[error.code]?.advice), expected: true };
+    const issues = error.issues?.map((issue) => `${issue.path}: ${issue.message}`).join('; ') ?? '';
+    const said = issues === '' ? error.message : `${error.message.replace(/\.$/, '')} (${issues}).`;
+    const { advice } = ADVICE[error.code];
+    return { message: advice === undefined ? said : `${said} ${advice}`, expected: true };
   }
   // A journal that cannot be written is the operator's trouble; the agent can only come back later.
   if (error instanceof Error && error.name === 'JournalError') {
@@ -69,9 +70,4 @@ export function tell(error: unknown): Told {
     };
   }
   return { message: 'The server failed to do this. Try again, or do without it.', expected: false };
-}
-
-function sentences(first: string, second: string | undefined): string {
-  if (second === undefined) return first;
-  return `${/[.!?)]$/.test(first) ? first : `${first}.`} ${second}`;
 }

@@ -174,6 +174,54 @@ describe('agents of a real session', () => {
     expect((await waiting).structuredContent).toEqual({ status: 'Timeout reached' });
   });
 
+  it('are refused in sentences that say what to do', async () => {
+    await open({ writer: {}, critic: {}, guest: {} });
+    const writer = await connect('writer');
+    const guest = await connect('guest');
+    const begin = async (threadName: string): Promise<string> =>
+      (await writer.use('coral_create_thread', { threadName, participantNames: ['critic'] }))
+        .structuredContent.thread.id;
+    const threadId = await begin('plan');
+    const over = await begin('over');
+    await writer.use('coral_close_thread', { threadId: over, summary: 'done' });
+    const said = { threadId, content: 'once', mentions: [], idempotencyKey: 'k' };
+    await writer.use('coral_send_message', said);
+
+    const inThread = (participantName: string): object => ({ threadId, participantName });
+    const say = (mentions: string[], more: object = {}): object => ({
+      threadId,
+      content: 'x',
+      mentions,
+      ...more,
+    });
+    const refused: [typeof writer, string, object, RegExp][] = [
+      [writer, 'coral_create_thread', { threadName: 't', participantNames: ['nobody'] }, /"nobody".*writer/],
+      [writer, 'coral_send_message', say([], { threadId: 'nowhere' }), /nowhere.*coral:\/\/state/],
+      [writer, 'coral_send_message', say([], { threadId: over }), /closed; create a new thread/],
+      [writer, 'coral_send_message', say(['writer']), /yourself/],
+      [writer, 'coral_send_message', say(['nobody']), /"nobody".*critic/],
+      [writer, 'coral_send_message', say(['guest']), /"guest".*Add it first/],
+      [writer, 'coral_send_message', { ...said, content: 'twice' }, /use a new key/],
+      [writer, 'coral_send_message', say([], { content: 'x'.repeat(3_000_000) }), /limits\.messageSize/],
+      [writer, 'coral_send_message', say([], { content: 5 }), /content: must be text/],
+      [writer, 'coral_add_participant', inThread('critic'), /already participates/],
+      [writer, 'coral_add_participant', inThread('nobody'), /"nobody".*writer/],
+      [writer, 'coral_remove_participant', inThread('guest'), /does not participate/],
+      [writer, 'coral_close_thread', { threadId: over, summary: '' }, /is closed/],
+      [writer, 'coral_wait_for_message', { afterMessageId: 'none' }, /no message none/],
+      [guest, 'coral_send_message', say([]), /coral_add_participant/],
+      [guest, 'coral_close_thread', { threadId, summary: '' }, /coral_add_participant/],
+      [guest, 'coral_add_participant', inThread('guest'), /coral_add_participant/],
+      [guest, 'coral_remove_participant', inThread('critic'), /coral_add_participant/],
+    ];
+    for (const [{ use }, name, args, why] of refused) {
+      const { isError, content, structuredContent } = await use(name, args as Record<string, unknown>);
+      expect([name, isError, structuredContent.error]).toEqual([name, true, expect.stringMatching(why)]);
+      expect(structuredContent.error).toMatch(/^[A-Z"][^]*\.$/);
+      expect(content[0].text).toBe(structuredContent.error);
+    }
+  });
+
   it('that block are let in together', async () => {
     await open({ first: { blocking: true }, second: { blocking: true }, free: {} });
     let inside = false;

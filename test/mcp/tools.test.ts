@@ -128,10 +128,10 @@ describe('a call', () => {
       isError: true,
     });
     mcp.team.agent('writer').createThread = () =>
-      Promise.reject(new Refusal('session_ended', 'session lab/s1 is ending: it takes nothing new'));
+      Promise.reject(new Refusal('session_ended', 'Session lab/s1 is ending: it takes nothing new.'));
     expect(
       (await use('coral_create_thread', { threadName: 't', participantNames: [] })).structuredContent.error,
-    ).toBe('session lab/s1 is ending: it takes nothing new. Finish your work and stop.');
+    ).toBe('Session lab/s1 is ending: it takes nothing new. Finish your work and stop.');
   });
 
   it('tells nothing of what nobody foresaw, but warns the operator', async () => {
