@@ -1,5 +1,6 @@
 /** What the built server calls outside: webhooks and custom tools, signed, and over its own sudden end. */
 import { createHmac } from 'node:crypto';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { SessionEndReport } from '../../src/domain/end-report.ts';
@@ -119,6 +120,51 @@ describe('webhooks of the built server', () => {
       ...Array<string>(3).fill('thread_message_sent'),
     ]);
     expect(new Set(receiver.at('/events').map(verify)).size).toBe(4);
+  });
+
+  it('reach one host while another takes calls and answers none, in the order of each session', async () => {
+    const held = new Set<Socket>();
+    const silent = createServer((socket) => {
+      held.add(socket.on('error', () => {}));
+    });
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    try {
+      const receiver = await receive(() => ({ status: 200 }));
+      project = new Project({ 'coral.config.yaml': CONFIG });
+      const { url } = await project.serve();
+      const stuck = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/events`;
+      const types = ['thread_created', 'thread_message_sent'];
+      const open = (events: string): Promise<SessionIdentifier> =>
+        ask(
+          SessionIdentifier,
+          `${url}/api/v1/local/session`,
+          'POST',
+          session([seed], {
+            webhooks: { sessionEnd: { url: receiver.url('/end') }, events: { url: events, types } },
+          }),
+        );
+      // First those that are stuck, so that whatever they could hold up is behind them.
+      const behind = await Promise.all(Array.from({ length: 6 }, () => open(stuck)));
+      const heard = await Promise.all(Array.from({ length: 3 }, () => open(receiver.url('/events'))));
+      await receiver.until(() => receiver.at('/end').length === 9 && receiver.at('/events').length === 12);
+
+      const told = receiver.at('/events').map(({ body }) => EventBody.parse(JSON.parse(body)));
+      for (const { sessionId } of heard) {
+        const own = told.filter((body) => body.sessionId === sessionId).map(({ event }) => event);
+        expect(own.map(({ type }) => type)).toEqual([types[0], types[1], types[1], types[1]]);
+        expect(own.map(({ seq }) => seq)).toEqual(own.map(({ seq }) => seq).toSorted((a, b) => a - b));
+      }
+      // Each session's first event is what is behind; the next ones wait for it.
+      const owed = (await ask(z.array(DeliveryView), `${url}/api/v1/deliveries`)).filter(
+        (delivery) => delivery.url === stuck,
+      );
+      expect(owed.map(({ sessionId }) => sessionId).toSorted()).toEqual(
+        behind.map(({ sessionId }) => sessionId).toSorted(),
+      );
+    } finally {
+      silent.close();
+      for (const socket of held) socket.destroy();
+    }
   });
 
   it('bring the report of a session that ended before the server was killed', async () => {
