@@ -141,7 +141,7 @@ async function tellAndKill(path: Path, step: Step, both: boolean): Promise<numbe
   await tell(`${step.at}${both ? ' with its server' : ''}`, (now) => {
     if (now !== moment) return;
     writeFileSync(armed, step.at);
-    if (both) killed = until(() => existsSync(reached)).then(() => server.signal('SIGKILL'));
+    if (both) killed = until(() => existsSync(reached)).then(() => void server.signal('SIGKILL'));
   });
   expect(existsSync(reached), `${step.at} was never reached`).toBe(true);
   await killed;

@@ -67,8 +67,9 @@ export class Server {
     return `${this.life?.out}${this.life?.err}`;
   }
 
-  signal(name: NodeJS.Signals): void {
-    this.life?.signal(name);
+  /** False when it does not live. */
+  signal(name: NodeJS.Signals): boolean {
+    return this.life?.signal(name) ?? false;
   }
 
   /** It dies and is not started again: for the end of a test, whatever became of it. */

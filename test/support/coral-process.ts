@@ -74,8 +74,9 @@ export class CoralProcess {
     }
   }
 
-  signal(name: NodeJS.Signals): void {
-    this.child.kill(name);
+  /** False when it has ended. */
+  signal(name: NodeJS.Signals): boolean {
+    return this.child.kill(name);
   }
 
   async finished(): Promise<Finished> {

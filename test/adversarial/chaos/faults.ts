@@ -1,7 +1,9 @@
 /** Does the faults of a schedule to one server's world, and undoes in the end whatever still lasts. */
 import { appendFileSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { kill } from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
+import { isAlive, startTimeOf, type ProcessIdentity } from '../../../src/process-identity.ts';
 import { MARK_VARIABLE } from '../../../src/runtimes/mark.ts';
 import type { OwnEngine } from '../../support/dockerd.ts';
 import type { Server } from '../server.ts';
@@ -17,6 +19,12 @@ export interface Hit {
   readonly engine: OwnEngine | undefined;
 }
 
+/** Who is hit; `signal` is false when it lives no more. */
+interface Victim {
+  readonly name: string;
+  signal(name: NodeJS.Signals): boolean;
+}
+
 /** The faults of one run. */
 export class Faults {
   /** What was done, in words, with wall-clock ms. */
@@ -25,7 +33,7 @@ export class Faults {
   readonly keeperDeaths: number[] = [];
   /** An engine is killed when it is there. */
   private engineUp = Promise.resolve();
-  private readonly frozen = new Set<number>();
+  private readonly frozen = new Set<Victim>();
   private readonly lasting = new Set<Promise<void>>();
 
   constructor(
@@ -43,7 +51,7 @@ export class Faults {
   /** Resolves when every fault is over and nothing of it lasts. */
   async over(): Promise<void> {
     while (this.lasting.size > 0) await Promise.all(this.lasting);
-    for (const pid of this.frozen) signal(pid, 'SIGCONT');
+    for (const one of this.frozen) one.signal('SIGCONT');
     rmSync(join(this.hit.folder, BALLAST), { force: true });
   }
 
@@ -67,23 +75,22 @@ export class Faults {
       });
       return this.engineUp;
     }
-    for (const pid of this.pidsOf(target)) {
-      if (target.includes('keeper') && pid === this.keeper()) this.keeperDeaths.push(Date.now());
-      if (signal(pid, 'SIGKILL')) this.note(`killed ${target} (${pid})`);
+    for (const one of this.victims(target)) {
+      if (one.name === 'keeper') this.keeperDeaths.push(Date.now());
+      if (one.signal('SIGKILL')) this.note(`killed ${one.name}`);
     }
   }
 
   private async freeze(target: Exclude<Target, 'server and keeper'>, ms: number): Promise<void> {
-    const pids = target === 'docker' ? [this.hit.engine?.pid ?? -1] : this.pidsOf(target);
-    for (const pid of pids) {
-      if (!signal(pid, 'SIGSTOP')) continue;
-      this.frozen.add(pid);
-      this.note(`froze ${target} (${pid}) for ${ms} ms`);
+    const victims = this.victims(target).filter((one) => one.signal('SIGSTOP'));
+    for (const one of victims) {
+      this.frozen.add(one);
+      this.note(`froze ${one.name} for ${ms} ms`);
     }
     await pause(ms);
-    for (const pid of pids) {
-      signal(pid, 'SIGCONT');
-      this.frozen.delete(pid);
+    for (const one of victims) {
+      one.signal('SIGCONT');
+      this.frozen.delete(one);
     }
   }
 
@@ -99,28 +106,32 @@ export class Faults {
     rmSync(join(this.hit.folder, BALLAST), { force: true });
   }
 
-  private pidsOf(target: Exclude<Target, 'docker'>): number[] {
-    const known = (pid: number | undefined): number[] => (pid === undefined || pid <= 0 ? [] : [pid]);
+  private victims(target: Target): Victim[] {
+    const { server, engine } = this.hit;
     switch (target) {
       case 'server':
-        return known(this.hit.server.pid);
+        return [{ name: 'server', signal: (name) => server.signal(name) }];
       case 'keeper':
-        return known(this.keeper());
+        return this.keeper();
       case 'server and keeper':
-        return [...known(this.hit.server.pid), ...known(this.keeper())];
+        return [...this.victims('server'), ...this.keeper()];
       case 'agent': {
         const agents = this.agents();
-        return agents.length === 0 ? [] : [this.dice.one(agents)];
+        return agents.length === 0 ? [] : [process('agent', this.dice.one(agents))];
       }
+      case 'docker':
+        return engine === undefined ? [] : [process('docker', engine.pid)];
     }
   }
 
-  private keeper(): number | undefined {
+  /** The one that its file names, and no other process that has got its number since. */
+  private keeper(): Victim[] {
     try {
       const file = join(this.hit.folder, 'keeper', 'keeper.json');
-      return (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid;
+      const keeper = JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity;
+      return isAlive(keeper) ? [process('keeper', keeper.pid)] : [];
     } catch {
-      return undefined;
+      return [];
     }
   }
 
@@ -148,13 +159,18 @@ export class Faults {
   }
 }
 
-/** False when there is no such process any more. */
-function signal(pid: number, name: NodeJS.Signals): boolean {
-  try {
-    if (pid <= 1) return false;
-    process.kill(pid, name);
-    return true;
-  } catch {
-    return false;
-  }
+/** The process that has this number now. */
+function process(name: string, pid: number): Victim {
+  const startTime = startTimeOf(pid);
+  return {
+    name,
+    signal: (signal) => {
+      if (startTime === undefined || !isAlive({ pid, startTime })) return false;
+      try {
+        return kill(pid, signal);
+      } catch {
+        return false;
+      }
+    },
+  };
 }
