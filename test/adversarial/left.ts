@@ -36,7 +36,8 @@ export function processesOf(
       const ours = textOf(`/proc/${pid}/environ`)
         .split('\0')
         .some((entry) => entry.startsWith(`${MARK_VARIABLE}=${instance}/`));
-      const serves = command.some((word) => word.includes(`"folder":"${folder}/`));
+      // A keeper has a title in place of its arguments; what it says goes to its folder.
+      const serves = linkOf(`/proc/${pid}/fd/2`).startsWith(`${folder}/keeper/`);
       return ours || serves ? [{ pid: Number(pid), command: command.join(' ').slice(0, 200) }] : [];
     });
 }
@@ -76,12 +77,8 @@ async function objectsOf(instance: string, engine: Engine | undefined): Promise<
 export function descriptorsOf(pid: number): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   for (const name of readdirSync(`/proc/${pid}/fd`)) {
-    let target: string;
-    try {
-      target = readlinkSync(`/proc/${pid}/fd/${name}`);
-    } catch {
-      continue; // closed meanwhile
-    }
+    const target = linkOf(`/proc/${pid}/fd/${name}`);
+    if (target === '') continue; // closed meanwhile
     const kind = target.replace(/^(socket|pipe|anon_inode):.*$/, '$1');
     found.set(kind, (found.get(kind) ?? 0) + 1);
   }
@@ -92,6 +89,14 @@ export function descriptorsOf(pid: number): ReadonlyMap<string, number> {
 export async function timersOf(url: string): Promise<number> {
   const { text } = await ask('GET', `${url}/metrics`);
   return Number(/^nodejs_active_resources\{type="Timeout"\} (\d+)/m.exec(text)?.[1] ?? 0);
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }
 
 function textOf(file: string): string {
