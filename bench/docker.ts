@@ -6,7 +6,7 @@ import { busyboxImage } from '../test/support/docker-images.ts';
 import { interleave, median, Peer, quantile, ratios, type Bench } from './harness.ts';
 import type { Crowd, Net } from './peers/containers.ts';
 
-const ROUNDS = 20;
+const ROUNDS = 12;
 const CROWD = 100;
 
 /** The benchmark. */
