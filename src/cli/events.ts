@@ -2,18 +2,9 @@
 import type { Command } from 'commander';
 import type { WireEvent } from '../domain/wire/event.ts';
 import { Conversation } from './conversation.ts';
-import { EXIT } from './exit-codes.ts';
-import { findSession } from './find-session.ts';
+import { withSession } from './find-session.ts';
 import type { Invocation } from './invocation.ts';
-import { reach } from './reach.ts';
-import {
-  configOf,
-  withConfig,
-  withExamples,
-  withJson,
-  type ConfigOptions,
-  type JsonOption,
-} from './settings.ts';
+import { withConfig, withExamples, withJson, type ConfigOptions, type JsonOption } from './settings.ts';
 
 interface EventsOptions extends ConfigOptions, JsonOption {
   readonly follow?: boolean;
@@ -39,16 +30,9 @@ export function eventsCommand(program: Command, invocation: Invocation, done: (c
   ]);
 }
 
-async function events(
-  invocation: Invocation,
-  word: string | undefined,
-  options: EventsOptions,
-): Promise<number> {
+function events(invocation: Invocation, word: string | undefined, options: EventsOptions): Promise<number> {
   const { terminal } = invocation;
-  const config = configOf(invocation, options);
-  const server = await reach(config, terminal);
-  try {
-    const key = await findSession(server.client, word);
+  return withSession(invocation, options, word, async (client, key) => {
     const { colors, width } = terminal;
     const conversation = new Conversation({ colors, width, verbose: true });
     const show = (event: WireEvent): void => {
@@ -56,11 +40,7 @@ async function events(
       else conversation.lines(event).forEach(terminal.line);
     };
     const query = { after: options.after, all: true, signal: terminal.gone };
-    const { client } = server;
     const all = options.follow === true ? client.events(key, query) : client.archive.events(key, query);
     for await (const event of all) show(event);
-    return EXIT.ok;
-  } finally {
-    await server.close();
-  }
+  });
 }

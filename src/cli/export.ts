@@ -4,11 +4,9 @@ import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { EXIT } from './exit-codes.ts';
-import { findSession } from './find-session.ts';
+import { withSession } from './find-session.ts';
 import type { Invocation } from './invocation.ts';
-import { reach } from './reach.ts';
-import { configOf, withConfig, withExamples, type ConfigOptions } from './settings.ts';
+import { withConfig, withExamples, type ConfigOptions } from './settings.ts';
 
 interface ExportOptions extends ConfigOptions {
   readonly output?: string;
@@ -31,23 +29,16 @@ export function exportCommand(program: Command, invocation: Invocation, done: (c
   ]);
 }
 
-async function exportSession(
+function exportSession(
   invocation: Invocation,
   word: string | undefined,
   options: ExportOptions,
 ): Promise<number> {
-  const { terminal } = invocation;
-  const config = configOf(invocation, options);
-  const server = await reach(config, terminal);
-  try {
-    const key = await findSession(server.client, word);
-    const story = Readable.from(linesOf(server.client.archive.export(key)));
+  return withSession(invocation, options, word, async (client, key) => {
+    const story = Readable.from(linesOf(client.archive.export(key)));
     if (options.output === undefined) await pipeline(story, process.stdout, { end: false });
-    else await pipeline(story, createWriteStream(resolve(terminal.cwd, options.output)));
-    return EXIT.ok;
-  } finally {
-    await server.close();
-  }
+    else await pipeline(story, createWriteStream(resolve(invocation.terminal.cwd, options.output)));
+  });
 }
 
 async function* linesOf(events: AsyncIterable<unknown>): AsyncGenerator<string, void> {

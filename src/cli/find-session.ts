@@ -1,10 +1,32 @@
 /** Which session a person means: its id, NAMESPACE/ID, the start or the end of its id, or nothing for the newest. */
 import type { SessionStateBase } from '../domain/wire/session.ts';
 import type { CoralClient, SessionIdentifier } from '../client/index.ts';
-import { BadInput } from './exit-codes.ts';
+import { BadInput, EXIT } from './exit-codes.ts';
+import type { Invocation } from './invocation.ts';
+import { reach } from './reach.ts';
+import { configOf, type ConfigOptions } from './settings.ts';
 
 /** A word is looked for among so many of the newest sessions. */
 const LOOK_BACK = 2_000;
+
+/**
+ * Does something with the session a person means, on the server these options mean; lets go of the server afterwards.
+ * Resolves with the exit code of success; throws as `reach` and `findSession` do.
+ */
+export async function withSession(
+  invocation: Invocation,
+  options: ConfigOptions,
+  word: string | undefined,
+  act: (client: CoralClient, key: SessionIdentifier) => Promise<void>,
+): Promise<number> {
+  const server = await reach(configOf(invocation, options), invocation.terminal);
+  try {
+    await act(server.client, await findSession(server.client, word));
+    return EXIT.ok;
+  } finally {
+    await server.close();
+  }
+}
 
 /** Throws BadInput when there is none or several. */
 export async function findSession(client: CoralClient, word: string | undefined): Promise<SessionIdentifier> {

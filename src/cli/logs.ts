@@ -2,18 +2,9 @@
 import type { Command } from 'commander';
 import type { LogLine } from '../client/index.ts';
 import { Conversation } from './conversation.ts';
-import { EXIT } from './exit-codes.ts';
-import { findSession } from './find-session.ts';
+import { withSession } from './find-session.ts';
 import type { Invocation } from './invocation.ts';
-import { reach } from './reach.ts';
-import {
-  configOf,
-  withConfig,
-  withExamples,
-  withJson,
-  type ConfigOptions,
-  type JsonOption,
-} from './settings.ts';
+import { withConfig, withExamples, withJson, type ConfigOptions, type JsonOption } from './settings.ts';
 
 interface LogsOptions extends ConfigOptions, JsonOption {
   readonly follow?: boolean;
@@ -41,13 +32,9 @@ export function logsCommand(program: Command, invocation: Invocation, done: (cod
   ]);
 }
 
-async function logs(invocation: Invocation, word: string | undefined, options: LogsOptions): Promise<number> {
+function logs(invocation: Invocation, word: string | undefined, options: LogsOptions): Promise<number> {
   const { terminal } = invocation;
-  const config = configOf(invocation, options);
-  const server = await reach(config, terminal);
-  try {
-    const { client } = server;
-    const key = await findSession(client, word);
+  return withSession(invocation, options, word, async (client, key) => {
     const conversation = new Conversation({ colors: terminal.colors });
     conversation.expect((await client.archive.state(key, { messages: 0 })).agents.map((agent) => agent.name));
     const show = (line: LogLine): void => {
@@ -72,8 +59,5 @@ async function logs(invocation: Invocation, word: string | undefined, options: L
     if (options.follow === true) {
       for await (const line of client.logs(key, { ...filter, after: last })) show(line);
     }
-    return EXIT.ok;
-  } finally {
-    await server.close();
-  }
+  });
 }

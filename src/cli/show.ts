@@ -2,18 +2,9 @@
 import type { Command } from 'commander';
 import type { AgentState, SessionStateExtended } from '../domain/wire/session.ts';
 import { describeExit } from './conversation.ts';
-import { EXIT } from './exit-codes.ts';
-import { findSession } from './find-session.ts';
+import { withSession } from './find-session.ts';
 import type { Invocation } from './invocation.ts';
-import { reach } from './reach.ts';
-import {
-  configOf,
-  withConfig,
-  withExamples,
-  withJson,
-  type ConfigOptions,
-  type JsonOption,
-} from './settings.ts';
+import { withConfig, withExamples, withJson, type ConfigOptions, type JsonOption } from './settings.ts';
 import type { Colors, Terminal } from './terminal.ts';
 import { clock, harmless } from './text.ts';
 
@@ -36,18 +27,13 @@ export function showCommand(program: Command, invocation: Invocation, done: (cod
   ]);
 }
 
-async function show(invocation: Invocation, word: string | undefined, options: ShowOptions): Promise<number> {
+function show(invocation: Invocation, word: string | undefined, options: ShowOptions): Promise<number> {
   const { terminal } = invocation;
-  const config = configOf(invocation, options);
-  const server = await reach(config, terminal);
-  try {
-    const story = await server.client.archive.state(await findSession(server.client, word));
+  return withSession(invocation, options, word, async (client, key) => {
+    const story = await client.archive.state(key);
     if (options.json === true) terminal.line(JSON.stringify(story, null, 2));
     else print(story, terminal);
-    return EXIT.ok;
-  } finally {
-    await server.close();
-  }
+  });
 }
 
 function print({ base, agents, threads, result }: SessionStateExtended, { line, colors }: Terminal): void {
