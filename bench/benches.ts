@@ -5,6 +5,7 @@ import { flood } from './flood.ts';
 import type { Bench } from './harness.ts';
 import { idleSessions } from './idle-sessions.ts';
 import { journal } from './journal-rows.ts';
+import { keeper } from './keeper.ts';
 import { recovery } from './recovery.ts';
 import { sessions } from './sessions.ts';
 import { sockets } from './sockets.ts';
@@ -22,6 +23,7 @@ export const BENCHES: readonly Bench[] = [
   recovery,
   coldStart,
   idleSessions,
+  keeper,
   flood,
   docker,
 ];

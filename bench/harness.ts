@@ -156,9 +156,17 @@ function bundled(): Promise<unknown> {
   bundling ??= build({
     ...options,
     absWorkingDir: ROOT,
-    entryPoints: ['broadcast', 'containers', 'echo', 'fastify', 'load', 'readers', 'server'].map(
-      (name) => `bench/peers/${name}.ts`,
-    ),
+    entryPoints: [
+      'broadcast',
+      'containers',
+      'echo',
+      'fastify',
+      'helper',
+      'launcher',
+      'load',
+      'readers',
+      'server',
+    ].map((name) => `bench/peers/${name}.ts`),
     outdir: `${ROOT}/dist/bench`,
   });
   return bundling;
