@@ -7,7 +7,7 @@ import { meets, type Bar, type Bench, type Row } from './harness.ts';
 /** Half as good as the bar asks for; undefined for bars that say nothing on a machine that is not quiet. */
 export function halved(bar: Bar): Bar | undefined {
   const { atLeast, atMost } = bar;
-  if (bar.of !== 'ratio' || bar.tail === true) return undefined;
+  if (bar.of !== 'ratio' || bar.unsteady === true) return undefined;
   return {
     of: 'ratio',
     ...(atLeast !== undefined && { atLeast: atLeast / 2 }),

@@ -35,8 +35,8 @@ export interface Bar {
   readonly of: 'ratio' | 'value' | 'p99';
   readonly atLeast?: number;
   readonly atMost?: number;
-  /** A few rare values decide: too unsteady for a machine that is not quiet. */
-  readonly tail?: true;
+  /** A few rare values decide, or the disk: too unsteady for a machine that is not quiet. */
+  readonly unsteady?: true;
 }
 
 /** How much is measured. */

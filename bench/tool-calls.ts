@@ -129,7 +129,7 @@ function rowOf(kind: Kind, samples: readonly Sample[], echoed: readonly Sample[]
     high: Math.max(...ours),
     baseline: median(bare),
     ratio: ratios(ours, bare),
-    bar: { of: 'ratio', atLeast: BARS[kind] },
+    bar: { of: 'ratio', atLeast: BARS[kind], ...(kind === 'full' && { unsteady: true }) },
     note:
       `answered in ${median(of('p50')).toFixed(2)} ms, 99 % in ${median(of('p99')).toFixed(2)} ms; ` +
       `${cpu.toFixed(0)} µs of processor time each, bare ${bareCpu.toFixed(0)}`,

@@ -49,7 +49,7 @@ export const wakes: Bench = {
         unit: 'ms',
         baseline: bare99,
         ratio: p99 / bare99,
-        bar: { of: 'ratio', atMost: 10, tail: true },
+        bar: { of: 'ratio', atMost: 10, unsteady: true },
         note: spread,
       });
 

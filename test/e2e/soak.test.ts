@@ -63,10 +63,21 @@ const keeperPid = (): number =>
   (JSON.parse(readFileSync(join(project.folder, '.coral/keeper/keeper.json'), 'utf8')) as { pid: number })
     .pid;
 
+/** Every name below a folder from which things may go meanwhile. */
+function namesBelow(folder: string): string[] {
+  for (;;) {
+    try {
+      return readdirSync(folder, { recursive: true }) as string[];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
 /** Files and folders of the state folder, but for the output of sessions, of which each archived one may keep its own. */
 function files(): string[] {
   const state = join(project.folder, '.coral');
-  return (readdirSync(state, { recursive: true }) as string[])
+  return namesBelow(state)
     .filter((name) => !name.startsWith('output'))
     .filter((name) => !/-(wal|shm)$/.test(name))
     .sort();

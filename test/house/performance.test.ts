@@ -85,7 +85,7 @@ describe('the guard', () => {
   it('holds ratios to half their bar, and nothing else', () => {
     expect(halved({ of: 'ratio', atLeast: 0.6 })).toEqual({ of: 'ratio', atLeast: 0.3 });
     expect(halved({ of: 'ratio', atMost: 4 })).toEqual({ of: 'ratio', atMost: 8 });
-    expect(halved({ of: 'ratio', atMost: 4, tail: true })).toBeUndefined();
+    expect(halved({ of: 'ratio', atMost: 4, unsteady: true })).toBeUndefined();
     expect(halved({ of: 'value', atMost: 500 })).toBeUndefined();
     expect(slow([row({ ratio: 0.31, bar: { of: 'ratio', atLeast: 0.6 } })])).toEqual([]);
     expect(slow([row({ ratio: 9, bar: { of: 'ratio', atMost: 4 } })])).toHaveLength(1);
@@ -100,7 +100,7 @@ describe('the guard', () => {
 
   it('watches what has a ratio to watch', () => {
     expect(BENCHES.filter(({ guarded }) => guarded).map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['tool-calls', 'wakes', 'sessions', 'journal']),
+      expect.arrayContaining(['tool-calls', 'wakes', 'sockets', 'journal']),
     );
   });
 });
