@@ -330,7 +330,7 @@ async function fingerprintOf(files: readonly string[]): Promise<string> {
 
 /** Says something under `agent`, in either spelling and however broken. */
 function looksLikeDefinition(text: string): boolean {
-  return /^[ \t]*(\[agent[\].]|"?agent"?[ \t]*[:=.]|\{?[ \t]*"?agent"?[ \t]*:)/m.test(text);
+  return /^[ \t]*(\[agent[\].]|"?agent"?[ \t]*[:=.])|[{,]\s*"?agent"?\s*:\s*\{/m.test(text);
 }
 
 /** Long enough for files on a busy disk. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { parse } from 'yaml';
 import { formatPath } from '../../src/domain/problem.ts';
 import type { Fault, Registry } from '../../src/ports/registry.ts';
 import { openRegistry } from '../../src/registry/files.ts';
@@ -124,6 +125,8 @@ describe('reading', () => {
     await put('many/README.md', 'not ours');
     await put('many/other.yaml', 'not: ours');
     await put('many/single.yaml', definition('single'));
+    const { agent, ...rest } = parse(definition('json')) as Record<string, unknown>;
+    await put('many/json.yaml', JSON.stringify({ ...rest, agent }));
     await put('many/broken.yaml', 'edition: 4\nagent: {\n');
     await put('many/.hidden/coral-agent.yaml', definition('hidden'));
     await put('deep/x/y/coral-agent.yaml', definition('deep'));
@@ -133,6 +136,7 @@ describe('reading', () => {
       'a@1.0.0',
       'b@1.0.0',
       'deep@1.0.0',
+      'json@1.0.0',
       'one@1.0.0',
       'single@1.0.0',
       'two@1.0.0',
