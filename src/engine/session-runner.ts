@@ -58,6 +58,7 @@ export class SessionRunner {
   private readonly performer = new Performer(this);
   private queue: Queued[] = [];
   private busy = false;
+  private isUp = false;
   private cancelAlarm: (() => void) | undefined;
   private readonly watchers = new Set<() => void>();
   private readonly listeners = new Set<() => void>();
@@ -85,15 +86,16 @@ export class SessionRunner {
     return sessionStream(this.current.sessionId);
   }
 
-  /** Boot (R5): look at what the state owes. */
+  /** Boot (R5): look at what the state owes. Before that nothing is done for it. */
   start(): void {
+    this.isUp = true;
     this.attend();
   }
 
   /** Boot of a session that an earlier server ran. */
   takeOver(): void {
     this.performer.takeOver();
-    this.attend();
+    this.start();
   }
 
   /** Decides, makes durable, folds, tells. Rejects with the Refusal, or with JournalError when it could not be written. */
@@ -257,6 +259,8 @@ export class SessionRunner {
 
   /** R3, R5: compares what is owed with what is being done, and sets the next alarm. */
   attend(): void {
+    // What an earlier server was doing would be taken for done by this one.
+    if (!this.isUp) return;
     const { host } = this.world;
     const { duties, alarm } = owed(this.current, host.now());
     this.cancelAlarm?.();

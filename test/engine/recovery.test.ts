@@ -184,6 +184,8 @@ class Outliving implements Runtime {
   }
 
   async list(): Promise<readonly Found[]> {
+    // Looking at the world takes its time.
+    await new Promise((resolve) => setImmediate(resolve));
     return [...this.things.values()].filter(({ ending }) => !ending).map(({ found }) => found);
   }
 
@@ -272,6 +274,23 @@ describe('a start after a crash that agents outlived', () => {
       if (how === 'ended') expect(exit).toMatchObject({ exit: { exitCode: 3 } });
       if (how === 'nowhere') expect(exit).toMatchObject({ exit: { reason: 'lost' } });
     }
+  });
+
+  it('looks for what was being launched also where others of the session were connected', async () => {
+    const { runtime, first, key } = await killed(['worker:ann', 'worker:bob']);
+    // Bob was being launched while ann was connected already.
+    const story = (await first.story(key.sessionId))
+      .filter(({ event }) => {
+        const { type, agent } = event as { type: SessionEvent['type']; agent?: string };
+        return type === 'agent_launching' || agent !== 'bob';
+      })
+      .filter(({ event }) => ['stopping', 'exited', 'ended'].every((end) => !event.type.endsWith(end)))
+      .map((record, index) => ({ ...record, seq: index + 1 }));
+    const journal = await journalOf(await first.journal.read('namespaces', 0, 9), story);
+    const world = await engineWorld({ scripts, runtimes: [runtime], journal });
+    await world.settled();
+    expect(world.coral.session(key).agents.get('bob')?.phase.type).toBe('running');
+    expect(runtime.calls).toEqual(['attach ann', 'attach bob']);
   });
 
   it('stops what belongs to no attempt that lives', async () => {
