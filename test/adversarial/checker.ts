@@ -190,18 +190,14 @@ const RULES = {
     }
   },
 
-  /** An executable that was seen to run is lost only when a keeper died in its time. */
+  /** An executable that ran is lost only when a keeper died in its time. */
   'executables survive the server': function* ({ lives, deaths }, { sessions }) {
     const ran = new Set(lives.map(lifeKey));
     for (const [session, facts] of sessions) {
       const since = new Map<string, number>();
-      const started = new Set<string>();
       for (const { event, time } of facts) {
         if (event.type === 'agent_launching') since.set(event.agent, time);
-        if (event.type === 'agent_started') started.add(event.agent);
-        if (event.type !== 'agent_exited') continue;
-        const isStarted = started.delete(event.agent);
-        if (!isStarted || event.exit.reason !== 'lost') continue;
+        if (event.type !== 'agent_exited' || event.exit.reason !== 'lost') continue;
         const life = lifeKey({ session, agent: event.agent, attempt: event.attempt });
         if (!ran.has(life) || runtimeOf(facts, event.agent) !== 'executable') continue;
         const begun = since.get(event.agent) ?? 0;

@@ -60,6 +60,10 @@ export class Desk {
     const visitor = new Visitor(socket, this.keeper, this.instance, {
       saidBye: () => this.changed(true),
       isAlone: () => this.visitors.size <= 1,
+      // A state folder has one server: whoever was here before is dead, and what it asked and is not read yet is void.
+      greeted: () => {
+        for (const other of this.visitors) if (other !== visitor) other.dismiss();
+      },
     });
     this.visitors.add(visitor);
     this.changed(false);
@@ -82,7 +86,7 @@ class Visitor {
     private readonly socket: Socket,
     private readonly keeper: Keeper,
     private readonly instance: string,
-    private readonly desk: { saidBye(): void; isAlone(): boolean },
+    private readonly desk: { saidBye(): void; isAlone(): boolean; greeted(): void },
   ) {
     const lines = new JsonLines((message) => void this.answer(message as Question));
     socket.on('error', () => socket.destroy());
@@ -110,10 +114,13 @@ class Visitor {
     this.news.delete(key);
   }
 
-  /** The server is gone: what it was launching is given up, since it could not learn of it. */
+  /** The server is gone; what it was launching goes on, and is found by the next one. */
   left(): void {
     clearTimeout(this.timer);
-    for (const abort of this.launches.values()) abort.abort();
+  }
+
+  dismiss(): void {
+    this.socket.destroy();
   }
 
   leave(): void {
@@ -153,6 +160,7 @@ class Visitor {
     switch (call) {
       case 'hello':
         if (ask.instance !== this.instance) throw new Error('This keeper belongs to another state folder.');
+        this.desk.greeted();
         return { version: PROTOCOL_VERSION, pid: process.pid };
       case 'launch': {
         const abort = new AbortController();
