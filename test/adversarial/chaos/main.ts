@@ -4,7 +4,7 @@
  * verdict; exit code 1 when a promise was broken, with the evidence kept.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -181,7 +181,7 @@ function whatHangs(): string {
 function keepEvidence(found: readonly string[]): string {
   const at = join(project.folder, 'evidence');
   mkdirSync(at);
-  cpSync(folder, join(at, 'state'), { recursive: true, filter: (path) => !path.endsWith('socket') });
+  cpSync(folder, join(at, 'state'), { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
   const lines = (values: readonly object[]): string =>
     values.map((value) => `${JSON.stringify(value)}\n`).join('');
   writeFileSync(join(at, 'violations.txt'), found.join('\n'));
