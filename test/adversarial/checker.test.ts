@@ -18,7 +18,7 @@ function journalOf(facts: readonly (readonly [string, object])[]): JournalRecord
   });
 }
 
-const plan = (name: string): object => ({ name, runtime: { kind: 'executable' } });
+const plan = (name: string, kind = 'executable'): object => ({ name, runtime: { kind } });
 const launching = (attempt: number): object => ({ type: 'agent_launching', agent: 'ann', attempt });
 const exited = (attempt: number, reason = 'completed'): object => ({
   type: 'agent_exited',
@@ -92,7 +92,7 @@ const GOOD: History = {
   operations: OPERATIONS,
   lives: [LIFE],
   reports: [REPORT],
-  deaths: { server: 0, keeper: [] },
+  deaths: { server: 0, keeper: [], docker: [] },
   journal: journal(),
   left: [],
 };
@@ -185,8 +185,20 @@ const BROKEN: readonly (readonly [string, Rule, Partial<History>])[] = [
   ['a webhook has no end', 'no record without end', { journal: journal({ without: ['finished'] }) }],
   [
     'an executable is lost though only the server died',
-    'executables survive the server',
+    'agents survive the server',
     { journal: journal({ without: ['exited'], behind: 'second', also: [exited(1, 'lost')] }) },
+  ],
+  [
+    'a container is lost though only the server and its keeper died',
+    'agents survive the server',
+    {
+      journal: journal({ without: ['exited'], behind: 'second', also: [exited(1, 'lost')] }).map((record) =>
+        record.event.type === 'session_opened'
+          ? { ...record, event: { ...record.event, agents: [plan('ann', 'docker')] as never } }
+          : record,
+      ),
+      deaths: { server: 1, keeper: [0], docker: [] },
+    },
   ],
   [
     'a message is handed over zero times',
@@ -230,7 +242,7 @@ describe('the checker', () => {
         wait(60, 'm2'),
       ],
       journal: journal({ without: ['exited'], behind: 'second', also: [lost, launching(2), exited(2)] }),
-      deaths: { server: 1, keeper: [0] },
+      deaths: { server: 1, keeper: [0], docker: [] },
     };
     expect(violations(history)).toEqual([]);
   });

@@ -190,19 +190,24 @@ const RULES = {
     }
   },
 
-  /** An executable that ran is lost only when a keeper died in its time. */
-  'executables survive the server': function* ({ lives, deaths }, { sessions }) {
+  /** An executable that ran is lost only when a keeper died in its time, a container only when its engine did. */
+  'agents survive the server': function* ({ lives, deaths }, { sessions }) {
     const ran = new Set(lives.map(lifeKey));
     for (const [session, facts] of sessions) {
       const since = new Map<string, number>();
       for (const { event, time } of facts) {
         if (event.type === 'agent_launching') since.set(event.agent, time);
-        if (event.type !== 'agent_exited' || event.exit.reason !== 'lost') continue;
-        const life = lifeKey({ session, agent: event.agent, attempt: event.attempt });
-        if (!ran.has(life) || runtimeOf(facts, event.agent) !== 'executable') continue;
-        const begun = since.get(event.agent) ?? 0;
-        if (deaths.keeper.some((at) => at >= begun - CLOCKS && at <= time + CLOCKS)) continue;
-        yield `${life} ran under a keeper that lived, and is lost (${event.exit.detail})`;
+        if (event.type !== 'agent_started' && event.type !== 'agent_exited') continue;
+        const { agent, attempt } = event;
+        const runtime = runtimeOf(facts, agent);
+        const life = lifeKey({ session, agent, attempt });
+        if (event.type === 'agent_started') ran.add(life);
+        if (event.type !== 'agent_exited' || event.exit.reason !== 'lost' || !ran.has(life)) continue;
+        if (runtime !== 'executable' && runtime !== 'docker') continue;
+        const begun = since.get(agent) ?? 0;
+        const fatal = runtime === 'docker' ? deaths.docker : deaths.keeper;
+        if (fatal.some((at) => at >= begun - CLOCKS && at <= time + CLOCKS)) continue;
+        yield `${life} ran, is lost, and only the server died (${event.exit.detail})`;
       }
     }
   },

@@ -161,7 +161,7 @@ describe('the story that nobody disturbs', () => {
     await tell('undisturbed', () => undefined);
     // Some timers run on for seconds.
     while ((await timersOf(url)) > before);
-    await expectPromisesKept({ server: 0, keeper: [] });
+    await expectPromisesKept({ server: 0, keeper: [], docker: [] });
   });
 });
 
@@ -171,7 +171,7 @@ describe('a server that is killed', () => {
   it.each(paths)('at every step of %s goes on with the next one', { timeout: LONG }, async (path, steps) => {
     for (const step of steps) await tellAndKill(path as Path, step, false);
     expect(server.deaths).toBe(steps.length);
-    await expectPromisesKept({ server: steps.length, keeper: [] });
+    await expectPromisesKept({ server: steps.length, keeper: [], docker: [] });
   });
 });
 
@@ -183,6 +183,6 @@ describe('a keeper that is killed', () => {
     const keeper: number[] = [];
     for (const step of STEPS.keeper) keeper.push(await tellAndKill('keeper', step, both));
     expect(server.deaths).toBe(both ? keeper.length : 0);
-    await expectPromisesKept({ server: server.deaths, keeper });
+    await expectPromisesKept({ server: server.deaths, keeper, docker: [] });
   });
 });

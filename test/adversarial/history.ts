@@ -72,6 +72,8 @@ export interface Deaths {
   readonly server: number;
   /** When, wall-clock ms. */
   readonly keeper: readonly number[];
+  /** The same of the container engine. */
+  readonly docker: readonly number[];
 }
 
 /** One run, looked at when everything has come to its end and the server has been stopped in good order. */

@@ -14,7 +14,7 @@ import { leftOf } from './left.ts';
 import { KEY, stateFolder, type Server } from './server.ts';
 
 /** Pause before something that did not go is asked again, ms. */
-const AGAIN = 25;
+const AGAIN = 50;
 
 /** A session as its clients name it. */
 export interface Session {

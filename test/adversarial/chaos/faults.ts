@@ -31,6 +31,8 @@ export class Faults {
   readonly done: { readonly time: number; readonly what: string }[] = [];
   /** When a keeper was killed, wall-clock ms. */
   readonly keeperDeaths: number[] = [];
+  /** The same of the container engine. */
+  readonly engineDeaths: number[] = [];
   /** An engine is killed when it is there. */
   private engineUp = Promise.resolve();
   private readonly frozen = new Set<Victim>();
@@ -70,6 +72,7 @@ export class Faults {
     if (target === 'docker') {
       this.engineUp = this.engineUp.then(async () => {
         this.note('killed docker');
+        this.engineDeaths.push(Date.now());
         await this.hit.engine?.signal('SIGKILL');
         await this.hit.engine?.start();
       });

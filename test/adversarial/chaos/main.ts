@@ -168,7 +168,7 @@ async function settle(): Promise<string[]> {
 }
 
 async function historyNow(): Promise<History> {
-  const deaths = { server: server.deaths, keeper: faults.keeperDeaths };
+  const deaths = { server: server.deaths, keeper: faults.keeperDeaths, docker: faults.engineDeaths };
   if (engine === undefined) return run.history(deaths, receiver);
   return withEngine(engine, (api) => run.history(deaths, receiver, api));
 }
