@@ -4,7 +4,7 @@
  * verdict; exit code 1 when a promise was broken, with the evidence kept.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, lstatSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -82,7 +82,10 @@ let played = 0;
 const run = new Run(project, server);
 const faults = new Faults({ server, folder, engine }, new Dice(seed ^ 0x0b5e55ed));
 for (const name of ['SIGINT', 'SIGTERM'] as const)
-  process.once(name, () => void end(true).finally(() => process.exit(130)));
+  process.once(name, () => {
+    console.log(`Chaos: ended by ${name}.`);
+    void end(true).finally(() => process.exit(130));
+  });
 const broken = await Promise.race([
   wreak(schedule).then(settle),
   pause(length + STRETCH + END, undefined, { ref: false }).then(() => ['it hung: ' + whatHangs()]),
@@ -114,14 +117,19 @@ process.exit(broken.length === 0 ? 0 : 1);
 async function wreak({ sessions, faults: planned }: Schedule): Promise<void> {
   const until = (at: number): Promise<unknown> => pause(Math.max(0, begun + at - Date.now()));
   const isLate = (): boolean => Date.now() - begun > length + STRETCH;
+  let told = 0;
   const tell = setInterval(() => {
     const minutes = ((Date.now() - begun) / 60_000).toFixed(1);
+    const fresh = run.operations.slice(told);
+    told += fresh.length;
+    const good = fresh.filter(({ outcome }) => outcome === 'ok').length;
+    const { bavail, bsize } = statfsSync(folder);
     console.log(
-      `${minutes} min: ${faults.done.length} faults, ${operations().length} operations, ${playing.size} sessions open`,
+      `${minutes} min: ${faults.done.length} faults, ${played} sessions of which ${playing.size} are open; ` +
+        `in this minute ${good} of ${fresh.length} operations were acknowledged; ${Math.round((bavail * bsize) / 2 ** 20)} MiB free`,
     );
   }, 60_000);
   const playing = new Set<Promise<void>>();
-  const operations = (): readonly unknown[] => run.operations;
   const opening = (async () => {
     for (const [number, session] of sessions.entries()) {
       await until(session.at);
