@@ -37,7 +37,8 @@ describe('an attempt’s processes', () => {
     const all = [server, seen(500, { start: 'later' }), seen(501, { group: 500, session: 500 })];
     expect(membersOf(target, all)).toEqual({ processes: [], groupIsOurs: false });
     const stray = seen(503, { mark: 'ours' });
-    expect(membersOf(target, [...all, stray])).toEqual({ processes: [stray], groupIsOurs: false });
+    for (const of of [target, child])
+      expect(membersOf(of, [...all, stray])).toEqual({ processes: [stray], groupIsOurs: false });
   });
 
   it('are what a leader that is gone left in its group, proven by a mark or by our having been its parent', () => {

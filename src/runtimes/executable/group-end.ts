@@ -138,7 +138,9 @@ export function membersOf(
   const { pid, start, mark } = target;
   const isLeader = (one: Seen): boolean => one.pid === pid && one.start === start;
   const isMarked = (one: Seen): boolean => one.mark === mark;
-  const isChild = target.exited !== undefined;
+  // Once all of its group are gone the number is free: who has it then has it rightly.
+  const isTaken = start !== '' && seen.some((one) => one.pid === pid && one.start !== start);
+  const isChild = target.exited !== undefined && !isTaken;
   const server = seen.find((one) => one.pid === process.pid);
   const isProven = (number: (one: Seen) => number): boolean =>
     (!server || number(server) !== pid) &&
