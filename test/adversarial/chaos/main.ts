@@ -55,6 +55,7 @@ const engine = values.docker
   : undefined;
 const image = engine && (await withEngine(engine, (api) => busyboxImage(api)));
 const receiver = await Receiver.open((_call, count) => ({ status: count % 5 === 4 ? 503 : 200 }));
+const hook = receiver.url('/end');
 const project = new Project({
   'coral.config.yaml': `
 auth: {keys: [${KEY}]}
@@ -137,7 +138,7 @@ async function wreak({ sessions, faults: planned }: Schedule): Promise<void> {
       while (playing.size >= AT_ONCE) await Promise.race(playing);
       if (isLate()) break;
       played += 1;
-      const one = play(run, session, number, receiver.url('/end'));
+      const one = play(run, session, number, hook);
       playing.add(one);
       void one.then(() => playing.delete(one));
     }
