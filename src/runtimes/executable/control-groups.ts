@@ -40,8 +40,8 @@ export class ControlGroup {
 
   /**
    * Calls `spawn`, which must start its process before it returns, from inside the groups: what it starts is in them
-   * from its first moment on. Then this process goes back to where it was. `trouble`: why that did not work, in words;
-   * then nothing may be ended by way of these groups.
+   * from its first moment on. Then this process (of version 1: this thread, which is the one that starts it) goes back
+   * to where it was. `trouble`: why that did not work, in words; then nothing may be ended by way of these groups.
    */
   startIn<T>(spawn: () => T): { readonly started: T; readonly trouble?: string } {
     const left: (() => void)[] = [];
@@ -49,8 +49,8 @@ export class ControlGroup {
     try {
       for (const { folder, place } of this.members) {
         const home = homeIn(place);
-        move(folder);
-        left.push(() => move(home));
+        moveTo(folder, place);
+        left.push(() => moveTo(home, place));
       }
     } catch (error) {
       trouble = reasonOf(error);
@@ -207,9 +207,9 @@ function unlimitedBy(controller: Controller, why: string): string {
   return `Its ${NAMES[controller]} are not limited: ${why}.`.replace('Its memory are', 'Its memory is');
 }
 
-/** This process, with all its threads. */
-function move(folder: string): void {
-  writeFileSync(join(folder, 'cgroup.procs'), String(process.pid));
+/** Version 1: this thread alone. Version 2: this process, with all its threads. */
+function moveTo(folder: string, { version }: Place): void {
+  writeFileSync(join(folder, version === 1 ? 'tasks' : 'cgroup.procs'), '0');
 }
 
 function setLimit(
