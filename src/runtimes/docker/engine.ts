@@ -6,6 +6,7 @@
 import { Agent } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
+import { inspect } from 'node:util';
 import Docker from 'dockerode';
 
 /** The engine answered, with a refusal. */
@@ -88,9 +89,11 @@ export class Engine {
     // No keep-alive: a kept connection is a broken one after the engine's restart, and a new one costs next to nothing.
     const address = addressOf(this.endpoint, options.tls !== undefined);
     const agent = (more: { maxSockets?: number }): Agent =>
-      address.protocol === 'https'
-        ? new SecureAgent({ keepAlive: false, ...more, ...options.tls })
-        : new Agent({ keepAlive: false, ...more });
+      unseen(
+        address.protocol === 'https'
+          ? new SecureAgent({ keepAlive: false, ...more, ...options.tls })
+          : new Agent({ keepAlive: false, ...more }),
+      );
     const calling = agent({ maxSockets: options.maxConnections ?? 1_024 });
     const streaming = agent({});
     this.agents = [calling, streaming];
@@ -289,6 +292,14 @@ function reasonIn(json: unknown, message: string): string {
 
 function connection(address: Docker.DockerOptions, agent: Agent): Docker {
   return new Docker({ ...address, agent } as Docker.DockerOptions); // its types lack the agent
+}
+
+/**
+ * dockerode puts all that it is given into words on every call, for a log that nobody reads. Of an agent those would be
+ * all its open connections: each call would cost more the more containers are being watched.
+ */
+function unseen(agent: Agent): Agent {
+  return Object.assign(agent, { [inspect.custom]: () => 'Agent' });
 }
 
 /** Everything that dockerode would otherwise take from `DOCKER_HOST` is said. */
