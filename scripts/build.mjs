@@ -34,7 +34,7 @@ try {
     outdir: fresh,
     alias: { ...bundling.alias, 'coral/agent': entryPoints.agent, 'coral/client': entryPoints.client },
     sourcemap: true,
-    plugins: replace.map(replacement),
+    plugins: [...bundling.plugins, ...replace.map(replacement)],
   });
   chmodSync(join(fresh, 'main.js'), 0o755);
   const made = filesBelow(fresh);

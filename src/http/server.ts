@@ -3,7 +3,8 @@
  * the engine only by its interface. Source: docs/wire.md.
  */
 import cookie from '@fastify/cookie';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RouteOptions } from 'fastify';
+import Fastify from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions, RouteOptions } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -107,6 +108,17 @@ declare module 'fastify' {
 export const DEFAULT_BODY_LIMIT = 8 * 1024 * 1024;
 export const DEFAULT_FAILED_LOGINS = 20;
 
+type CompilersFactory = NonNullable<
+  NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']
+>;
+
+/** Given at once, so that fastify's own are not even loaded. Its types know only those. */
+const COMPILERS = {
+  buildValidator: () => validatorCompiler,
+  // Schemas of answers document them; tests hold them to it.
+  buildSerializer: () => () => (data: unknown) => JSON.stringify(data),
+} as unknown as CompilersFactory;
+
 /** The server, not yet listening (`listen.ts`). Closing it ends open streams first. */
 export function createHttpServer(options: HttpServerOptions): App {
   const { coral, config, log, mcp } = options;
@@ -158,13 +170,11 @@ export function createHttpServer(options: HttpServerOptions): App {
       });
       return server;
     },
+    schemaController: { compilersFactory: COMPILERS },
     clientErrorHandler: refuseUnreadable,
     frameworkErrors: (error, request, reply) => onError(error, request, reply),
   }).withTypeProvider<ZodTypeProvider>() as App;
 
-  app.setValidatorCompiler(validatorCompiler);
-  // Schemas of answers document them; tests hold them to it.
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.setErrorHandler(onError);
   readBodies(app);
   void app.register(cookie);

@@ -1,7 +1,7 @@
 /** Outgoing calls over undici: addresses checked at connect time, deadlines, size limits, no redirects. */
 import { lookup as dnsLookup } from 'node:dns';
 import { isIP } from 'node:net';
-import { Agent, request as undiciRequest } from 'undici';
+import type { Agent, request } from 'undici';
 import { OutboundError, type OutboundAnswer, type OutboundRequest, type Sender } from '../ports/outbound.ts';
 import { AddressPolicy, type AddressPolicyOptions } from './address-policy.ts';
 
@@ -16,26 +16,9 @@ export function createSender(options: AddressPolicyOptions): Sender {
 class RefusedAddress extends Error {}
 
 class HttpSender implements Sender {
-  private readonly agent: Agent;
+  private connections: Promise<Connections> | undefined;
 
-  constructor(private readonly policy: AddressPolicy) {
-    this.agent = new Agent({
-      keepAliveTimeout: KEEP_ALIVE,
-      connect: {
-        // undici resolves through this and connects to what it answers: nothing can change in between.
-        lookup: (host, lookupOptions, done) => {
-          dnsLookup(host, { ...lookupOptions, all: true }, (error, addresses) => {
-            if (error !== null) return done(error, []);
-            const permitted = addresses.filter(({ address }) => policy.permits(host, address));
-            if (permitted.length === 0) return done(new RefusedAddress(refusal(host)), []);
-            const [first] = permitted;
-            if (lookupOptions.all === true) return done(null, permitted);
-            return done(null, first?.address ?? '', first?.family);
-          });
-        },
-      },
-    });
-  }
+  constructor(private readonly policy: AddressPolicy) {}
 
   async post(given: OutboundRequest): Promise<OutboundAnswer> {
     const url = new URL(given.url);
@@ -47,9 +30,10 @@ class HttpSender implements Sender {
     const deadline = AbortSignal.timeout(given.timeoutMs);
     const signal = given.signal === undefined ? deadline : AbortSignal.any([deadline, given.signal]);
     try {
-      const answer = await undiciRequest(url, {
+      const { request: send, agent } = await (this.connections ??= connectionsFor(this.policy));
+      const answer = await send(url, {
         method: 'POST',
-        dispatcher: this.agent,
+        dispatcher: agent,
         signal,
         headers: { 'content-type': 'application/json', 'user-agent': 'coral', ...given.headers },
         body: given.body,
@@ -73,8 +57,35 @@ class HttpSender implements Sender {
   }
 
   async close(): Promise<void> {
-    await this.agent.destroy();
+    await (await this.connections)?.agent.destroy();
   }
+}
+
+interface Connections {
+  readonly request: typeof request;
+  readonly agent: Agent;
+}
+
+/** Made with the first call: few servers ever make one, and undici takes a tenth of a start. */
+async function connectionsFor(policy: AddressPolicy): Promise<Connections> {
+  const { Agent: Connector, request: send } = await import('undici');
+  const agent = new Connector({
+    keepAliveTimeout: KEEP_ALIVE,
+    connect: {
+      // undici resolves through this and connects to what it answers: nothing can change in between.
+      lookup: (host, lookupOptions, done) => {
+        dnsLookup(host, { ...lookupOptions, all: true }, (error, addresses) => {
+          if (error !== null) return done(error, []);
+          const permitted = addresses.filter(({ address }) => policy.permits(host, address));
+          if (permitted.length === 0) return done(new RefusedAddress(refusal(host)), []);
+          const [first] = permitted;
+          if (lookupOptions.all === true) return done(null, permitted);
+          return done(null, first?.address ?? '', first?.family);
+        });
+      },
+    },
+  });
+  return { request: send, agent };
 }
 
 async function read(body: AsyncIterable<Buffer>, max: number, host: string): Promise<string> {
