@@ -20,9 +20,6 @@ export const bundling = {
     '@grpc/grpc-js': beside('no-buildkit.mjs'),
     '@grpc/proto-loader': beside('no-buildkit.mjs'),
     protobufjs: beside('no-buildkit.mjs'),
-    // fastify's own way to check and write what zod and JSON do here.
-    '@fastify/ajv-compiler': beside('no-schema-compiler.mjs'),
-    '@fastify/fast-json-stringify-compiler': beside('no-schema-compiler.mjs'),
   },
   plugins: [englishOnly()],
   // What is read at every start is short; names stay, for stack traces.
