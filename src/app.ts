@@ -2,47 +2,31 @@
  * The composition root: makes every part of the server, joins them, and ends them in the reverse order. Nothing else
  * knows more than its neighbours.
  */
-import { hash, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
-import { ApiKeys } from './api-keys.ts';
+import { Acquired } from './app/acquired.ts';
+import { logDockerCheck } from './app/docker.ts';
+import { openKeys } from './app/keys.ts';
+import { openConfiguredRegistry } from './app/registry.ts';
+import { killAll, openRuntimes, type RuntimeParts } from './app/runtimes.ts';
+import { openStorage } from './app/storage.ts';
 import { processEnvironment, type Config } from './config.ts';
-import type { RuntimeKind } from './domain/definition.ts';
 import type { Coral } from './engine/coral.ts';
 import { createCoral } from './engine/create-coral.ts';
 import { LogHub } from './engine/log-hub.ts';
-import { roomForLogs } from './disk-room.ts';
 import { createHost } from './host.ts';
 import { agentDoors } from './http/agent-doors.ts';
 import { hostGuard, isLoopback } from './http/host-guard.ts';
 import { choosePort, listen } from './http/listen.ts';
 import { Metrics } from './http/metrics.ts';
 import { createHttpServer, joinOutput } from './http/server.ts';
-import { journalCopies } from './journal-copies.ts';
-import { openMemoryJournal } from './journal/memory.ts';
-import { openSqliteJournal } from './journal/sqlite.ts';
-import { openMemoryVault } from './journal/vault-memory.ts';
-import { openSqliteVault } from './journal/vault.ts';
 import { createMcpDoor } from './mcp/door.ts';
 import { CustomTools } from './outbound/custom-tools.ts';
 import { createSender } from './outbound/http-sender.ts';
 import { signBody, signDelivery } from './outbound/signature.ts';
-import { openFileOutput } from './output/files.ts';
-import { openMemoryOutput } from './output/memory.ts';
-import { PACKAGE_ROOT, VERSION } from './package-root.ts';
+import { VERSION } from './package-root.ts';
 import type { Host } from './ports/host.ts';
-import type { AgentDoors } from './ports/agent-doors.ts';
 import { SILENT, type Log } from './ports/log.ts';
 import type { Fault } from './ports/registry.ts';
-import type { Runtime } from './ports/runtime.ts';
-import { logDockerCheck, openConfiguredDocker, type DockerParts } from './configured-docker.ts';
-import { openConfiguredRegistry } from './configured-registry.ts';
-import { isAlive } from './process-identity.ts';
-import { hasKept } from './runtimes/executable/keeper/kept-files.ts';
-import { keptExecutableRuntime } from './runtimes/executable/keeper/runtime.ts';
-import { executableRuntime } from './runtimes/executable/runtime.ts';
-import { functionRuntime } from './runtimes/function/runtime.ts';
-import { withManual } from './runtimes/manual.ts';
-import { scriptedRuntime } from './runtimes/scripted/runtime.ts';
 import { openStateFolder } from './state-folder.ts';
 
 /** How a server is started, beyond its configuration. */
@@ -83,88 +67,60 @@ export interface App {
  * folder, ListenError when the port cannot be had, or an error that says which file cannot be used.
  */
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const { host = createHost(), environment = processEnvironment() } = options;
+  const { host = createHost(), environment = processEnvironment(), embedded = false } = options;
   const { logBufferSize: size, maxReplay } = config.logging;
   const logs = new LogHub({ size, maxReplay, now: () => host.now() });
   const log = logs.tee(options.log ?? SILENT);
-  const closers: Closer[] = [];
-  /** Takes the release of what was just acquired. */
-  const acquired = (name: string, close: () => Promise<void> | void): void => {
-    closers.push({ name, close });
-  };
+  const acquired = new Acquired();
   try {
-    const state = openStateFolder(config.stateDir, host.now(), options.embedded === true);
-    acquired('the lock', () => state.lock.release());
-    const { key, fresh, keys } = keysOf(config, () => state.apiKey());
+    const state = openStateFolder(config.stateDir, host.now(), embedded);
+    acquired.add('the lock', () => state.lock.release());
+    const secrets = state.secrets();
+    const keys = openKeys(config, state, secrets.localKey, log);
     // Known before anything is launched, and if possible the same as last time: running agents look for us there.
     let port = await choosePort(config.network, state.lastPort());
-    const secrets = state.secrets();
-    const added = new ApiKeys(state.path);
-    // Now, so that a file that cannot be read ends the start and not the first request.
-    added.list();
-
-    const stored = config.journal.kind === 'sqlite';
-    const metrics = new Metrics({ process: true });
-    const sqlite = stored
-      ? openSqliteJournal({
-          file: join(state.path, 'journal.db'),
-          sync: config.journal.sync,
-          now: () => host.now(),
-        })
-      : undefined;
-    const journal = metrics.watch(sqlite ?? openMemoryJournal({ now: () => host.now() }));
-    acquired('the journal', () => journal.close());
-    const vault = stored
-      ? openSqliteVault({ file: join(state.path, 'vault.db'), keyFile: join(state.path, 'vault.key') })
-      : openMemoryVault();
-    acquired('the vault', () => vault.close());
-    const output = stored
-      ? openFileOutput({
-          folder: join(state.path, 'output'),
-          maxBytesPerAgent: config.logging.maxAgentOutput,
-          hasRoom: roomForLogs(state.path),
-          onError: (error) => log.error('The output of agents cannot be written.', { error }),
-        })
-      : openMemoryOutput({ maxBytesPerAgent: config.logging.maxAgentOutput });
-    acquired('the output of agents', () => output.close());
-
-    const registry = await openConfiguredRegistry(config, (fault) => warnOf(fault, log));
-    acquired('the registry', () => registry.close());
-
     let address = config.network.bindAddress;
-    const running: { coral?: Coral } = {};
+
+    const { journal, vault, output, backup } = openStorage(config, {
+      folder: state.path,
+      host,
+      log,
+      acquired,
+    });
+    const registry = await openConfiguredRegistry(config, (fault) => warnOf(fault, log));
+    acquired.add('the registry', () => registry.close());
+
     const doors = agentDoors({ server: () => ({ address, port }) });
-    acquired("the agents' doors", () => doors.close());
+    acquired.add("the agents' doors", () => doors.close());
+    const running: { coral?: Coral } = {};
     const parts: RuntimeParts = {
       instance: state.instance,
       folder: join(state.path, 'options'),
       keeperFolder: join(state.path, 'keeper'),
-      embedded: options.embedded === true,
+      address: dialled(address),
+      embedded,
       host,
       environment,
       doors,
       living: () => running.coral?.living(),
       log,
     };
-    const runtimes = runtimesFor(config, parts);
-    acquired('the runtimes', async () => {
+    const runtimes = openRuntimes(config, parts);
+    acquired.add('the runtimes', async () => {
       await Promise.all([...runtimes.values()].map((runtime) => runtime.close()));
     });
 
     const sender = createSender({
-      allowLoopback: isLoopback(config.network.bindAddress),
+      allowLoopback: isLoopback(address),
       allow: config.network.outboundAllow,
     });
-    acquired('outgoing connections', () => sender.close());
+    acquired.add('outgoing connections', () => sender.close());
     const webhookSecret = config.network.webhookSecret ?? secrets.webhookSecret;
-    const customTools = new CustomTools({
-      sender,
-      secret: config.network.customToolSecret ?? secrets.customToolSecret,
-    });
 
+    const metrics = new Metrics({ process: true });
     const coral = await createCoral({
       host,
-      journal,
+      journal: metrics.watch(journal),
       vault,
       registry,
       runtimes,
@@ -183,15 +139,18 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       },
       agentPort: () => port,
       // A command's own server is gone soon: where it listens says nothing about who will be reached.
-      ...(options.embedded !== true && { expectedPort: port }),
+      ...(!embedded && { expectedPort: port }),
     });
     running.coral = coral;
     // For a start that fails later. Otherwise sessions end first, while agents can still say goodbye: see below.
-    acquired('the engine', () => coral.shutdown('everything'));
-
-    acquired('the log', joinOutput(logs, coral));
+    acquired.add('the engine', () => coral.shutdown('everything'));
+    acquired.add('the log', joinOutput(logs, coral));
 
     const guard = hostGuard(config.network);
+    const customTools = new CustomTools({
+      sender,
+      secret: config.network.customToolSecret ?? secrets.customToolSecret,
+    });
     const door = createMcpDoor({
       authenticate: (secret) => coral.authenticate(secret),
       defaultWaitMs: config.session.defaultWaitTimeout,
@@ -210,7 +169,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         },
       },
     });
-    acquired('the MCP door', () => door.close());
+    acquired.add('the MCP door', () => door.close());
     doors.serve((request, response) => door.handle(request, response));
 
     const http = createHttpServer({
@@ -221,10 +180,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         requestsPerSecond: config.limits.requestsPerSecond,
         failedLogins: config.limits.failedLogins,
       },
-      authKeys: {
-        check: (given) =>
-          [...keys, secrets.localKey].some((known) => sameText(known, given)) || isAdded(added, given, log),
-      },
+      authKeys: keys,
       cookieSecret: secrets.cookieSecret,
       environment,
       mcp: (request, response) => door.handle(request, response),
@@ -232,91 +188,35 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       log,
       logs,
       metrics,
-      ...(sqlite !== undefined && {
-        backup: journalCopies(join(state.path, 'copies'), sqlite, () => host.uuid()),
-      }),
+      ...(backup !== undefined && { backup }),
     });
-    acquired('the HTTP server', () => http.close());
-    const at = await listen(http, { ...config.network, bindPort: port });
-    ({ address, port } = at);
+    acquired.add('the HTTP server', () => http.close());
+    ({ address, port } = await listen(http, { ...config.network, bindPort: port }));
     state.keepPort(port);
-    const url = `http://${dialled(at.address)}:${port}`;
+    const url = `http://${dialled(address)}:${port}`;
     state.lock.announce(url);
     // A command's own server has no operator who could mend something meanwhile.
-    if (options.embedded !== true)
-      acquired('the check of Docker', logDockerCheck(config, parts, { port, registry }));
+    if (!embedded) acquired.add('the check of Docker', logDockerCheck(config, parts, { port, registry }));
 
     let closing: Promise<void> | undefined;
     return {
       url,
       coral,
-      key,
-      freshKey: fresh,
-      ...(config.auth.keys.length === 0 ? { keyFile: join(state.path, 'key') } : {}),
+      key: keys.key,
+      freshKey: keys.fresh,
+      ...(keys.file !== undefined && { keyFile: keys.file }),
       stateDir: state.path,
       close: ({ keepAgents = false } = {}) => {
-        const keep = keepAgents ? 'everything' : options.embedded === true ? 'what_was_found' : 'nothing';
-        acquired('the sessions', () => coral.shutdown(keep));
-        return (closing ??= closeAll(closers, log));
+        const keep = keepAgents ? 'everything' : embedded ? 'what_was_found' : 'nothing';
+        acquired.add('the sessions', () => coral.shutdown(keep));
+        return (closing ??= acquired.release(log));
       },
-      abort: () => killAll(runtimes),
+      abort: () => killAll(runtimes.values()),
     };
   } catch (error) {
-    await closeAll(closers, log);
+    await acquired.release(log);
     throw error;
   }
-}
-
-interface RuntimeParts {
-  readonly doors: AgentDoors;
-  readonly living: NonNullable<DockerParts['living']>;
-  readonly log: Log;
-  readonly instance: string;
-  /** Where option files are written. */
-  readonly folder: string;
-  readonly keeperFolder: string;
-  readonly embedded: boolean;
-  readonly host: Host;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-}
-
-function runtimesFor(config: Config, parts: RuntimeParts): ReadonlyMap<RuntimeKind, Runtime> {
-  const { instance, host, environment, folder, keeperFolder } = parts;
-  const now = (): number => host.now();
-  const common = { instance, now, temporaryFolder: folder, address: dialled(config.network.bindAddress) };
-  const executables = {
-    ...common,
-    environment,
-    debugEnvironment: config.debug.additionalExecutableEnvironment,
-    policy: config.executable.policy,
-  };
-  const { orphanTimeout } = config.keeper;
-  const keeper = {
-    folder: keeperFolder,
-    entry: join(PACKAGE_ROOT, 'dist', 'keeper.js'),
-    isAlive,
-    ...(orphanTimeout !== undefined && { orphanTimeout }),
-  };
-  const runtimes = [
-    usesKeeper(config, parts)
-      ? keptExecutableRuntime({ ...executables, keeper })
-      : executableRuntime(executables),
-    openConfiguredDocker(config, parts),
-    functionRuntime(common),
-    scriptedRuntime({ host }),
-  ];
-  return new Map(
-    runtimes.map((runtime) => {
-      const optionFolder = join(folder, `manual-${runtime.kind}`);
-      return [runtime.kind, withManual(runtime, { now, optionFolder })];
-    }),
-  );
-}
-
-/** A command's own server ends with its agents and is quicker without a keeper, unless one has left something for it. */
-function usesKeeper(config: Config, { embedded, keeperFolder }: RuntimeParts): boolean {
-  if (config.runtimes.executable === 'direct') return false;
-  return !embedded || hasKept(keeperFolder);
 }
 
 function warnOf({ severity, file, line, key, message }: Fault, log: Log): void {
@@ -324,60 +224,6 @@ function warnOf({ severity, file, line, key, message }: Fault, log: Log): void {
   const text = `${place}: ${key === undefined ? '' : `${key}: `}${message}`;
   if (severity === 'error') log.error(text);
   else log.warn(text);
-}
-
-interface Closer {
-  readonly name: string;
-  readonly close: () => Promise<void> | void;
-}
-
-/** Last acquired, first released; what fails is told and takes nothing else with it. */
-async function closeAll(closers: Closer[], log: Log): Promise<void> {
-  for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) {
-    try {
-      await closer.close();
-    } catch (error) {
-      log.error(`Could not close ${closer.name} in good order.`, { error });
-    }
-  }
-}
-
-async function killAll(runtimes: ReadonlyMap<RuntimeKind, Runtime>): Promise<void> {
-  await Promise.allSettled(
-    [...runtimes.values()].map(async (runtime) => {
-      const found = await runtime.list();
-      await Promise.allSettled(found.map(({ handle }) => runtime.stop(handle, 0)));
-    }),
-  );
-}
-
-interface Keys {
-  readonly key: string;
-  readonly fresh: boolean;
-  readonly keys: readonly string[];
-}
-
-function keysOf(config: Config, kept: () => { readonly key: string; readonly fresh: boolean }): Keys {
-  const [first] = config.auth.keys;
-  if (first !== undefined) return { key: first, fresh: false, keys: config.auth.keys };
-  const { key, fresh } = kept();
-  return { key, fresh, keys: [key] };
-}
-
-/** A list that cannot be read lets nobody in, and the operator hears why. */
-function isAdded(added: ApiKeys, key: string, log: Log): boolean {
-  try {
-    return added.check(key);
-  } catch (error) {
-    log.error('No added API key is good for now.', { error });
-    return false;
-  }
-}
-
-/** Takes the same time wherever two texts differ. */
-function sameText(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
-  return timingSafeEqual(digest(a), digest(b));
 }
 
 /** What somebody on this machine dials to reach a listening address. */

@@ -29,8 +29,8 @@ export interface StateFolder {
   /** One id for the life of the folder. */
   readonly instance: string;
   readonly lock: Lock;
-  /** The API key kept here, made when there is none yet (then `fresh`). */
-  apiKey(): { readonly key: string; readonly fresh: boolean };
+  /** The API key kept here in `file`, made when there is none yet (then `fresh`). */
+  apiKey(): { readonly key: string; readonly fresh: boolean; readonly file: string };
   secrets(): PersistedSecrets;
   /** The port a server of this folder last listened on. */
   lastPort(): number | undefined;
@@ -54,8 +54,9 @@ export function openStateFolder(path: string, now: number, embedded = false): St
       instance: keep(join(path, 'instance'), () => randomBytes(16).toString('hex')).text,
       lock,
       apiKey: () => {
-        const kept = keep(keyFile(path), () => randomBytes(24).toString('base64url'));
-        return { key: kept.text, fresh: kept.made };
+        const file = join(path, 'key');
+        const kept = keep(file, () => randomBytes(24).toString('base64url'));
+        return { key: kept.text, fresh: kept.made, file };
       },
       secrets: () => ({
         webhookSecret: secret(path, 'webhook-secret'),
@@ -97,10 +98,6 @@ export function readInstance(path: string): string | undefined {
 /** The API key for commands that may read a state folder; undefined before its first server. */
 export function readLocalKey(path: string): string | undefined {
   return readKept(join(path, LOCAL_KEY));
-}
-
-function keyFile(path: string): string {
-  return join(path, 'key');
 }
 
 function secret(path: string, name: string): string {

@@ -203,7 +203,7 @@ async function dockerFinding(
   { terminal }: Invocation,
 ): Promise<Finding> {
   const [{ checkConfiguredDocker, usesDocker }, { agentDoors }] = await Promise.all([
-    import('../configured-docker.ts'),
+    import('../app/docker.ts'),
     import('../http/agent-doors.ts'),
   ]);
   const running = holder?.url === undefined ? undefined : Number(new URL(holder.url).port);

@@ -22,7 +22,7 @@ export interface CompiledTeam {
 /** What the configuration offers, as its files are now; `teamFile` is offered too. To be closed. */
 export async function loadRegistry(config: Config, teamFile?: string): Promise<Registry> {
   // Only now: most commands need no registry, and none should wait for what it does not need.
-  const { openConfiguredRegistry } = await import('../configured-registry.ts');
+  const { openConfiguredRegistry } = await import('../app/registry.ts');
   return openConfiguredRegistry(
     {
       ...config,

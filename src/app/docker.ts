@@ -1,14 +1,14 @@
 /** The Docker runtime that a configuration describes. */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Config } from './config.ts';
-import type { AgentDoors } from './ports/agent-doors.ts';
-import type { Host } from './ports/host.ts';
-import type { Log } from './ports/log.ts';
-import type { Registry } from './ports/registry.ts';
-import { findEndpoint, findAccess } from './runtimes/docker/options.ts';
-import { checkDocker, type SelfCheck, type SelfCheckOptions } from './runtimes/docker/self-check.ts';
-import { dockerRuntime, type DockerRuntime, type DockerRuntimeOptions } from './runtimes/docker/runtime.ts';
+import type { Config } from '../config.ts';
+import type { AgentDoors } from '../ports/agent-doors.ts';
+import type { Host } from '../ports/host.ts';
+import type { Log } from '../ports/log.ts';
+import type { Registry } from '../ports/registry.ts';
+import { findEndpoint, findAccess } from '../runtimes/docker/options.ts';
+import { checkDocker, type SelfCheck, type SelfCheckOptions } from '../runtimes/docker/self-check.ts';
+import { dockerRuntime, type DockerRuntime, type DockerRuntimeOptions } from '../runtimes/docker/runtime.ts';
 
 /** What of the server the runtime needs. */
 export interface DockerParts {

@@ -2,11 +2,11 @@
 import { readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Config } from './config.ts';
-import { createHost } from './host.ts';
-import { PACKAGE_ROOT } from './package-root.ts';
-import type { Fault, Registry } from './ports/registry.ts';
-import { openRegistry } from './registry/files.ts';
+import type { Config } from '../config.ts';
+import { createHost } from '../host.ts';
+import { PACKAGE_ROOT } from '../package-root.ts';
+import type { Fault, Registry } from '../ports/registry.ts';
+import { openRegistry } from '../registry/files.ts';
 
 /** Read for the first time when it resolves. `warn` hears every fault of its files. */
 export function openConfiguredRegistry(config: Config, warn: (fault: Fault) => void): Promise<Registry> {

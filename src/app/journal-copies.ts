@@ -1,8 +1,8 @@
 /** Copies of the journal that are made for somebody to take away: in a folder of their own, gone when they were read. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JournalCopy } from './http/backup-routes.ts';
-import type { SqliteJournal } from './journal/sqlite.ts';
+import type { JournalCopy } from '../http/backup-routes.ts';
+import type { SqliteJournal } from '../journal/sqlite.ts';
 
 /** Returns what makes one; what an earlier server left is removed now. `name`: a fresh one each time. */
 export function journalCopies(
