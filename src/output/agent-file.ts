@@ -9,9 +9,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OutputLine } from '../ports/output.ts';
 import type { Place } from '../ports/runtime.ts';
-import type { Appender } from './appender.ts';
-import { decodeHeader, decodeLine, encodeHeader, numberOf, placeIn } from './line-code.ts';
+import { decodeHeader, decodeLine, encodeHeader, numberOf, placeIn, printedOf } from './line-code.ts';
 import type { LineSource } from './merge.ts';
+import type { PendingLines, Piece } from './pending.ts';
 
 export const CURRENT = '.log';
 export const OLDER = '.older.log';
@@ -39,40 +39,38 @@ export class AgentFile {
   private readonly older: string;
   /** Bytes in the current file; unknown at first and after a failure. */
   private size: number | undefined;
+  /** What the agent printed of the lines in each, with their ends, bytes; unknown where an earlier life wrote it. */
+  private printed: number | undefined;
+  private olderPrinted: number | undefined;
 
   constructor(
     folder: string,
     readonly agent: string,
     private readonly maxBytes: number,
-    private readonly appender: Appender,
   ) {
     const base = join(folder, fileNameOf(agent));
     this.current = base + CURRENT;
     this.older = base + OLDER;
   }
 
-  /** Appends encoded lines; resolves with the bytes that were rolled away for them. Rejects as the file system does. */
-  async append(lines: readonly string[]): Promise<number> {
-    let rolledAway = 0;
+  /**
+   * Writes lines, and takes out of `lines` what is written; `rolledAway` hears what the agent printed of the lines that
+   * go for them, bytes. Rejects as the file system does.
+   */
+  async append(lines: PendingLines, rolledAway: (printed: number) => void): Promise<void> {
     try {
       this.size ??= await this.prepare();
-      let batch: string[] = [];
-      let bytes = 0;
-      for (const line of lines) {
-        const width = Buffer.byteLength(line);
-        if (this.size + bytes + width > this.maxBytes / 2 && this.size + bytes > 0) {
-          await this.write(batch, bytes);
-          rolledAway += await this.roll();
-          batch = [];
-          bytes = 0;
+      while (!lines.isEmpty) {
+        const piece = lines.first(this.maxBytes / 2 - this.size, this.size === 0 ? 1 : 0);
+        if (piece.lines === 0) {
+          rolledAway(await this.roll());
+          continue;
         }
-        batch.push(line);
-        bytes += width;
+        await this.write(piece);
+        lines.shift(piece);
       }
-      await this.write(batch, bytes);
-      return rolledAway;
     } catch (error) {
-      this.size = undefined;
+      this.size = this.printed = undefined;
       throw error;
     }
   }
@@ -144,23 +142,24 @@ export class AgentFile {
     }
     const last = await withFile(this.current, async (file) => (await readBlock(file, size - 1, 1))[0]);
     if (last === NEWLINE) return size;
-    await this.appender.append(this.current, ['\n']);
+    await appendTo(this.current, Buffer.from('\n'));
     return size + 1;
   }
 
-  private async write(lines: readonly string[], bytes: number): Promise<void> {
-    if (lines.length === 0) return;
-    const header = this.size === 0 ? [encodeHeader(this.agent)] : [];
-    await this.appender.append(this.current, [...header, ...lines]);
-    for (const text of header) this.size! += Buffer.byteLength(text);
-    this.size! += bytes;
+  private async write({ bytes, printed }: Piece): Promise<void> {
+    const header = this.size === 0 ? [Buffer.from(encodeHeader(this.agent))] : [];
+    if (this.size === 0) this.printed = 0;
+    await appendTo(this.current, ...header, bytes);
+    this.size! += bytes.length + (header[0]?.length ?? 0);
+    if (this.printed !== undefined) this.printed += printed;
   }
 
-  /** The current file becomes the older one, in whose place it is moved; resolves with the bytes that went away. */
+  /** The current file becomes the older one, in whose place it is moved; what the agent printed of the lines that go, bytes. */
   private async roll(): Promise<number> {
-    const gone = (await stat(this.older).catch(missing))?.size ?? 0;
+    const gone = this.olderPrinted ?? (await printedIn(this.older, this.agent));
     await rename(this.current, this.older);
-    this.size = 0;
+    this.olderPrinted = this.printed;
+    this.size = this.printed = 0;
     return gone;
   }
 
@@ -184,6 +183,34 @@ export class AgentFile {
 export async function replaceFile(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, text, { mode: 0o600 });
   await rename(`${path}.new`, path);
+}
+
+/** What an agent printed of the lines in a file, with their ends, bytes; 0 when there is no such file. */
+async function printedIn(path: string, agent: string): Promise<number> {
+  const printed = await withFile(path, async (file) => {
+    let sum = 0;
+    for (let from = 0; ;) {
+      const { texts, next } = await readLines(file, from);
+      if (next === from) return sum;
+      for (const text of texts) sum += printedOf(decodeLine(text, agent)?.text);
+      from = next;
+    }
+  });
+  return printed ?? 0;
+}
+
+/** Makes the file (0600) if it is not there. Rejects as the file system does; some of it may be written then. */
+async function appendTo(path: string, ...pieces: readonly Buffer[]): Promise<void> {
+  const file = await open(path, 'a', 0o600);
+  try {
+    for (const bytes of pieces) {
+      for (let done = 0; done < bytes.length;) {
+        done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
+      }
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 /** Where a line begins before which no number is above `after`; close to the first one that is. */

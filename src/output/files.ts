@@ -6,8 +6,8 @@
 import { join } from 'node:path';
 import type { NewLine, OutputLine, OutputStore } from '../ports/output.ts';
 import type { Place } from '../ports/runtime.ts';
-import { Appender } from './appender.ts';
 import { Followers } from './followers.ts';
+import { Blocks } from './pending.ts';
 import { SessionOutput } from './session-output.ts';
 import { isSessionName } from './session-name.ts';
 
@@ -45,7 +45,7 @@ class FileOutput implements OutputStore {
   private readonly used = new Set<string>();
   private readonly dirty = new Set<string>();
   private readonly followers = new Followers();
-  private readonly appender = new Appender();
+  private readonly blocks = new Blocks();
   private waiting = 0;
   private flushTimer: NodeJS.Timeout | undefined;
   private forgetTimer: NodeJS.Timeout | undefined;
@@ -135,7 +135,7 @@ class FileOutput implements OutputStore {
     if (!output) {
       output = new SessionOutput(join(this.options.folder, session), {
         maxBytesPerAgent: this.options.maxBytesPerAgent ?? 32 * 1024 * 1024,
-        appender: this.appender,
+        blocks: this.blocks,
         reserve: (bytes) => {
           if (this.waiting + bytes > (this.options.maxWaitingBytes ?? 64 * 1024 * 1024)) return false;
           this.waiting += bytes;

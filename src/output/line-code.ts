@@ -9,12 +9,64 @@ import type { Place } from '../ports/runtime.ts';
 /** Longest text kept of one line, bytes of UTF-8. */
 export const MAX_TEXT_BYTES = 64 * 1024;
 
-/** A line as it is written, with its end. */
-export function encodeLine(line: OutputLine, at?: Place): string {
-  const place = at === undefined ? '' : `,${JSON.stringify(at)}`;
-  const end = line.sensitive ? `,1${place}]\n` : at === undefined ? ']\n' : `,0${place}]\n`;
-  const io = line.io === 'out' ? '"o"' : '"e"';
-  return `[${line.number},${line.time},${line.attempt},${io},${JSON.stringify(line.text)}${end}`;
+/**
+ * A line as it is written, with its end. Its numbers go into the bytes as they are: as strings, which the engine keeps for
+ * the next one who wants the same, they would outlive every collection of young garbage.
+ */
+export class EncodedLine {
+  private readonly text: string;
+  private readonly place: string;
+
+  constructor(
+    private readonly line: OutputLine,
+    private readonly at: Place | undefined,
+  ) {
+    this.text = JSON.stringify(line.text);
+    this.place = typeof at === 'string' ? JSON.stringify(at) : '';
+  }
+
+  /** At most so many bytes. No character takes more than three per UTF-16 unit. */
+  get atMost(): number {
+    return 3 * (this.text.length + this.place.length) + BESIDES;
+  }
+
+  /** Writes it and answers where it ends. There are `atMost` bytes of room. */
+  write(into: Buffer, from: number): number {
+    const { line, at } = this;
+    let end = from;
+    const put = (text: string): void => void (end += into.write(text, end, 'utf8'));
+    into[end++] = BRACKET;
+    end = writeNumber(into, end, line.number);
+    into[end++] = COMMA;
+    end = writeNumber(into, end, line.time);
+    into[end++] = COMMA;
+    end = writeNumber(into, end, line.attempt);
+    put(line.io === 'out' ? ',"o",' : ',"e",');
+    put(this.text);
+    if (line.sensitive === true) put(',1');
+    else if (at !== undefined) put(',0');
+    if (at !== undefined) into[end++] = COMMA;
+    if (typeof at === 'number') end = writeNumber(into, end, at);
+    else if (at !== undefined) put(this.place);
+    put(']\n');
+    return end;
+  }
+}
+
+/** What a line takes besides its texts: four numbers, and signs. */
+const BESIDES = 4 * 25 + 16;
+const BRACKET = 0x5b;
+const COMMA = 0x2c;
+const ZERO = 0x30;
+
+function writeNumber(into: Buffer, from: number, number: number): number {
+  if (!Number.isSafeInteger(number) || number < 0) return from + into.write(String(number), from, 'latin1');
+  let digits = 1;
+  for (let rest = number; rest >= 10; rest = Math.floor(rest / 10)) digits += 1;
+  for (let at = from + digits - 1, rest = number; at >= from; at -= 1, rest = Math.floor(rest / 10)) {
+    into[at] = ZERO + (rest % 10);
+  }
+  return from + digits;
 }
 
 /** Nothing for what is no line: a header, or one that was cut by a crash or a full disk. */
@@ -75,6 +127,11 @@ export function decodeHeader(text: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What counts as printed of a line that is kept: its text, and one byte for its end. Bytes. */
+export function printedOf(text: string | undefined): number {
+  return text === undefined ? 0 : Buffer.byteLength(text) + 1;
 }
 
 /** A text cut to what is kept of a line, with the bytes that were not. */

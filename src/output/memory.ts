@@ -2,7 +2,7 @@
 import type { NewLine, OutputLine, OutputStore } from '../ports/output.ts';
 import type { Place } from '../ports/runtime.ts';
 import { Followers } from './followers.ts';
-import { cutText } from './line-code.ts';
+import { cutText, printedOf } from './line-code.ts';
 import { mergeLast } from './merge.ts';
 import { isSessionName } from './session-name.ts';
 
@@ -67,7 +67,7 @@ class MemoryOutput implements OutputStore {
       kept.first += 1;
       kept.bytes -= costOf(gone);
       this.bytes -= costOf(gone);
-      known.dropped += Buffer.byteLength(gone.text);
+      known.dropped += printedOf(gone.text);
     }
     if (kept.first > 1_000 && kept.first > kept.lines.length / 2) {
       kept.lines = kept.lines.slice(kept.first);

@@ -8,14 +8,15 @@ import { join } from 'node:path';
 import type { NewLine, OutputLine } from '../ports/output.ts';
 import type { Place } from '../ports/runtime.ts';
 import { AgentFile, agentIn, CURRENT, OLDER, replaceFile } from './agent-file.ts';
-import type { Appender } from './appender.ts';
-import { cutText, encodeLine } from './line-code.ts';
+import { cutText, EncodedLine, printedOf } from './line-code.ts';
 import { mergeFirst, mergeLast } from './merge.ts';
+import { PendingLines } from './pending.ts';
+import type { Blocks } from './pending.ts';
 
 /** What a session's output shares with the store's others. */
 export interface SessionOutputContext {
   readonly maxBytesPerAgent: number;
-  readonly appender: Appender;
+  readonly blocks: Blocks;
   /** Whether the store has room for this many more bytes in memory; takes it when it has. */
   reserve(bytes: number): boolean;
   free(bytes: number): void;
@@ -40,7 +41,7 @@ export class SessionOutput {
   private loading: Promise<void> | undefined;
   /** Lines that came before the files were looked at. */
   private unnumbered: NewLine[] = [];
-  private unwritten = new Map<string, string[]>();
+  private unwritten = new Map<string, PendingLines>();
   private waitingBytes = 0;
   private readonly files = new Map<string, AgentFile>();
   private dropped = 0;
@@ -60,7 +61,7 @@ export class SessionOutput {
     this.dropped += lost;
     const cost = text.length + COST_OF_A_LINE;
     if (this.waitingBytes + cost > MAX_WAITING || !this.context.reserve(cost)) {
-      this.dropped += Buffer.byteLength(text);
+      this.dropped += printedOf(text);
       return;
     }
     this.waitingBytes += cost;
@@ -154,9 +155,9 @@ export class SessionOutput {
     const { at, ...line } = given;
     const numbered: OutputLine = { number: this.next!, ...line };
     this.next! += 1;
-    const lines = this.unwritten.get(line.agent);
-    if (lines) lines.push(encodeLine(numbered, at));
-    else this.unwritten.set(line.agent, [encodeLine(numbered, at)]);
+    let lines = this.unwritten.get(line.agent);
+    if (!lines) this.unwritten.set(line.agent, (lines = new PendingLines(this.context.blocks)));
+    lines.add(new EncodedLine(numbered, at), printedOf(line.text));
     this.context.announce(numbered);
   }
 
@@ -190,7 +191,7 @@ export class SessionOutput {
   }
 
   private fileOf(agent: string): AgentFile {
-    return new AgentFile(this.folder, agent, this.context.maxBytesPerAgent, this.context.appender);
+    return new AgentFile(this.folder, agent, this.context.maxBytesPerAgent);
   }
 
   private async write(): Promise<void> {
@@ -207,13 +208,10 @@ export class SessionOutput {
         for (const [agent, lines] of batch) {
           let file = this.files.get(agent);
           if (!file) this.files.set(agent, (file = this.fileOf(agent)));
-          // Counted afterwards: while it is written, more is dropped, and `+= await` would forget that.
-          const rolledAway = await file.append(lines);
-          this.dropped += rolledAway;
-          batch.delete(agent);
+          await file.append(lines, (printed) => (this.dropped += printed));
         }
       } catch (error) {
-        for (const lines of batch.values()) for (const line of lines) this.dropped += Buffer.byteLength(line);
+        for (const lines of batch.values()) this.dropped += lines.clear();
         throw error;
       } finally {
         this.release(bytes);
@@ -228,10 +226,8 @@ export class SessionOutput {
   }
 
   private giveUp(): void {
-    for (const lines of this.unwritten.values()) {
-      for (const line of lines) this.dropped += Buffer.byteLength(line);
-    }
-    for (const line of this.unnumbered) this.dropped += Buffer.byteLength(line.text);
+    for (const lines of this.unwritten.values()) this.dropped += lines.clear();
+    for (const line of this.unnumbered) this.dropped += printedOf(line.text);
     this.unwritten.clear();
     this.unnumbered = [];
     this.release(this.waitingBytes);

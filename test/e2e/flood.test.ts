@@ -9,10 +9,12 @@ import { definition, Project } from '../support/coral-process.ts';
 
 const KEY = 'a-key-of-this-test';
 const MB = 1024 * 1024;
-const PRINTED = 300 * MB;
 /** Said in the other session meanwhile; bounded, for they are kept in memory too. */
 const WORDS = 100;
 const LINE = 'one line of very many that say nothing new to anybody';
+const LAST = 'and the last one, which says why it ended';
+const LINES = Math.floor((200 * MB) / (LINE.length + 1));
+const PRINTED = LINES * (LINE.length + 1) + LAST.length + 1;
 
 let project: Project | undefined;
 afterEach(() => project?.remove());
@@ -47,8 +49,8 @@ function memory(pid: number, which: 'VmRSS' | 'VmHWM'): number {
 }
 const forgetPeak = (pid: number): void => writeFileSync(`/proc/${pid}/clear_refs`, '5');
 
-it('300 MB of output grow the server by a fraction of that, are counted, and hold nobody up', async () => {
-  const printing = `{executable: {path: sh, arguments: [-c, "yes '${LINE}' | head -c ${PRINTED}"]}}`;
+it('200 MB of output grow the server by a fraction of that, are counted, and hold nobody up', async () => {
+  const printing = `{executable: {path: sh, arguments: [-c, "yes '${LINE}' | head -n ${LINES}; echo '${LAST}'"]}}`;
   project = new Project({
     'coral.config.yaml': `
 auth: {keys: [${KEY}]}
@@ -99,23 +101,26 @@ registry: {localAgents: [agents/*.yaml], includeDebugAgents: true, includeCoralH
   const archived = `${url}/api/v1/archive/session/flood/${sessionId}`;
   await flood.closed;
   await ask(SessionStateBase.loose(), `${url}/api/v1/local/session/flood/${calm.sessionId}`);
-  const { dropped, kept } = await output(`${archived}/logs`);
-  // Line ends are nobody's output; every other byte was kept or counted. Rolled lines count as they were stored.
+  const { dropped, kept, last } = await output(`${archived}/logs`);
+  // Every byte was kept or counted.
   expect(kept).toBeGreaterThan(0);
   expect(kept).toBeLessThan(32 * MB);
-  expect(dropped + kept).toBeGreaterThan((PRINTED / (LINE.length + 1)) * LINE.length * 0.99);
+  expect(dropped + kept).toBe(PRINTED);
+  expect(last).toEqual([LINE, LAST]);
   for (const one of [reader, flood]) await one.close();
 }, 240_000);
 
 const idOf = (event: object): unknown => ('message' in event ? (event.message as { id?: unknown }).id : 0);
 
-/** Bytes of what is kept, and how many were not. */
-async function output(url: string): Promise<{ dropped: number; kept: number }> {
+/** Bytes of what is kept with the ends of lines, how many were not, and the last two lines. */
+async function output(url: string): Promise<{ dropped: number; kept: number; last: string[] }> {
   let kept = 0;
+  let last: string[] = [];
   for (let after = 0; ;) {
     const page = await ask(ArchivedLines, `${url}?after=${after}&limit=1000`);
-    kept += page.lines.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
-    if (page.next === undefined) return { dropped: page.droppedBytes, kept };
+    kept += page.lines.reduce((sum, { text }) => sum + Buffer.byteLength(text) + 1, 0);
+    last = [...last, ...page.lines.slice(-2).map(({ text }) => text)].slice(-2);
+    if (page.next === undefined) return { dropped: page.droppedBytes, kept, last };
     after = page.next;
   }
 }

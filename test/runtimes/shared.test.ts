@@ -4,6 +4,7 @@ import { LastLines, maskOf } from '../../src/runtimes/ending.ts';
 import { LineSplitter } from '../../src/runtimes/lines.ts';
 import { labelsIn, markOf } from '../../src/runtimes/mark.ts';
 import { OutputGate } from '../../src/runtimes/output-gate.ts';
+import type { OutputLimits } from '../../src/runtimes/output-gate.ts';
 import { labels } from '../contracts/runtime.ts';
 
 describe('a splitter of lines', () => {
@@ -109,25 +110,75 @@ describe('a mark', () => {
 });
 
 describe('the gate for output', () => {
-  it('lets a burst through, then what the rate allows', () => {
-    let now = 0;
-    const gate = new OutputGate({ bytesPerSecond: 3_000, burst: 15_000 }, () => now);
-    const passing = (tries: number): number =>
-      Array.from({ length: tries }, () => gate.passes(44)).filter(Boolean).length;
-    expect(passing(100)).toBe(50);
-    now += 1_000;
-    expect(passing(100)).toBe(10);
-    now += 3_600_000;
-    expect(passing(100)).toBe(50);
+  /** A gate whose clock is turned by hand, and what became of the lines that came to it. */
+  const gateWith = (limits: OutputLimits) => {
+    const at = { now: 1_000_000 };
+    const passed: string[] = [];
+    const given: string[] = [];
+    const gate = new OutputGate(
+      limits,
+      () => at.now,
+      (io, bytes, time) => passed.push(`${io} ${time} ${bytes.toString()}`),
+      (_io, bytes) => given.push(bytes.toString()),
+    );
+    const push = (...lines: readonly string[]): void => {
+      for (const line of lines) gate.push('out', Buffer.from(line), 7);
+    };
+    return { at, gate, passed, given, push };
+  };
+  const lines = (from: number, to: number): string[] =>
+    Array.from({ length: to - from + 1 }, (_, i) => String(from + i).padEnd(44, '.'));
+
+  it('lets a burst through, and later what the rate allows, in order', async () => {
+    const { at, gate, passed, given, push } = gateWith({
+      bytesPerSecond: 3_000,
+      burst: 15_000,
+      held: 10_000,
+    });
+    push(...lines(1, 60));
+    expect(passed).toHaveLength(50);
+    expect(gate.isShut).toBe(true);
+    at.now += 1_000;
+    await expect.poll(() => passed, { timeout: 20_000 }).toHaveLength(60);
+    expect(passed).toEqual(lines(1, 60).map((line) => `out 7 ${line}`));
+    expect(given).toEqual([]);
+    expect(gate.isShut).toBe(false);
+    at.now += 3_600_000;
+    push(...lines(61, 120));
+    expect(passed).toHaveLength(110);
+    gate.clear();
   });
 
-  it('is not confused by a clock that goes back', () => {
-    let now = 1_000_000;
-    const gate = new OutputGate({ bytesPerSecond: 1_000, burst: 300 }, () => now);
-    expect(gate.passes(44)).toBe(true);
-    now = 0;
-    expect(gate.passes(44)).toBe(false);
-    now = 1_000;
-    expect(gate.passes(44)).toBe(true);
+  it('keeps the newest of what waits, and gives the oldest up', async () => {
+    const { gate, passed, given, push } = gateWith({ bytesPerSecond: 1, burst: 3_000, held: 440 });
+    push(...lines(1, 5_000));
+    await gate.finish();
+    expect(passed).toEqual([...lines(1, 10), ...lines(4_991, 5_000)].map((line) => `out 7 ${line}`));
+    expect(given).toEqual(lines(11, 4_990));
+  });
+
+  it('takes lines of any length, empty ones and both outputs', async () => {
+    const { gate, passed } = gateWith({ bytesPerSecond: 1, burst: 1, held: 10_000_000 });
+    const texts = ['', 'x'.repeat(200_000), 'é', ...lines(1, 3_000), 'y'.repeat(65_536), ''];
+    const reused = Buffer.alloc(200_000);
+    for (const [index, text] of texts.entries()) {
+      const width = reused.write(text);
+      gate.push(index % 2 === 0 ? 'out' : 'error', reused.subarray(0, width), index);
+    }
+    await gate.finish();
+    expect(passed).toEqual(
+      texts.map((text, index) => `${index % 2 === 0 ? 'out' : 'error'} ${index} ${text}`),
+    );
+  });
+
+  it('is not confused by a clock that goes back', async () => {
+    const { at, gate, passed, push } = gateWith({ bytesPerSecond: 1_000, burst: 300, held: 1_000 });
+    push(...lines(1, 1));
+    at.now = 0;
+    push(...lines(2, 2));
+    expect(passed).toHaveLength(1);
+    at.now = 300;
+    await expect.poll(() => passed, { timeout: 20_000 }).toHaveLength(2);
+    gate.clear();
   });
 });

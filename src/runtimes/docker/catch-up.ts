@@ -16,6 +16,12 @@ interface Heard {
   readonly text: string;
 }
 
+/** A place in the logs: an entry by its timestamp, how many bear it up to there, and lines of each stream heard after it. */
+export interface LogPlace {
+  readonly stamp: { readonly text: string; readonly entries: number };
+  readonly counts: Readonly<Record<Line['io'], number>>;
+}
+
 /** How far a container's output was heard; bounded. */
 export class LineMemory {
   /** The newest entry of the logs up to which everything was heard, as its timestamp spells it, and how many bear it. */
@@ -30,6 +36,12 @@ export class LineMemory {
     this.counts[io] += 1;
     this.weight += line.length + ENTRY;
     this.remember(io, line, now);
+  }
+
+  /** Everything up to a place in the logs was heard. */
+  goTo({ stamp, counts }: LogPlace): void {
+    this.stamp = stamp;
+    this.counts = { ...counts };
   }
 
   /** The place after the last line, in one word or two: enough for a later life of the server to go on there. */
@@ -89,11 +101,13 @@ export class CatchUp {
   private head: Buffer | undefined;
 
   constructor(
-    private readonly memory: LineMemory,
+    memory: LineMemory,
     /** `whole`: the line ends with these bytes. `time`: when they were said, wall-clock ms. */
     private readonly take: (io: Line['io'], bytes: Buffer, whole: boolean, time: number) => void,
     /** Lines to skip of each stream, when they were counted by somebody who saw the log. */
     skip: Record<Line['io'], number> = memory.counts,
+    /** Everything up to an entry was taken; how its stamp gets into the memory. */
+    private readonly placed = (place: LogPlace): void => memory.goTo(place),
   ) {
     this.skip = { ...skip };
     this.from = memory.stamp?.text;
@@ -127,8 +141,7 @@ export class CatchUp {
     if (this.skip[io] === 0) this.take(io, text, whole, Date.parse(stamp));
     else if (whole) this.skip[io] -= 1;
     if (this.isHalf.out || this.isHalf.error) return;
-    this.memory.stamp = this.newest;
-    this.memory.counts = { ...this.skip };
+    this.placed({ stamp: this.newest, counts: { ...this.skip } });
   }
 }
 

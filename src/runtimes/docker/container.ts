@@ -9,7 +9,7 @@ import type { Ending } from '../../domain/exit.ts';
 import type { Labels } from '../../domain/launch.ts';
 import type { Attachment, Observer, StopReceipt } from '../../ports/runtime.ts';
 import { endingOf, LastLines, lost, maskOf, type Mask } from '../ending.ts';
-import { DEFAULT_OUTPUT_LIMITS, OutputGate } from '../output-gate.ts';
+import { DEFAULT_OUTPUT_LIMITS } from '../output-gate.ts';
 import type { OutputLimits } from '../output-gate.ts';
 import { Watch } from '../watch.ts';
 import { endingFor } from './ending.ts';
@@ -90,18 +90,17 @@ export class Container {
     this.wanted = new Promise((resolve) => (this.settleWanted = resolve));
     this.mask = maskOf(parts.secrets);
     this.lastLines = new LastLines(this.mask);
-    const gate = new OutputGate(parts.output ?? DEFAULT_OUTPUT_LIMITS, parts.now);
     this.output = new ContainerOutput({
       take: (io, bytes, time, at) => {
         const text = bytes.toString('utf8');
         if (io === 'error') this.firstErrorLine ??= this.mask(text);
         this.lastLines.add(text);
-        if (!gate.passes(bytes.length)) return this.watch.dropped(bytes.length + 1);
         this.watch.line({ io, text: this.mask(text), time, at });
       },
       dropped: (bytes) => this.watch.dropped(bytes),
       ended: () => this.streamEnded(),
       now: parts.now,
+      limits: parts.output ?? DEFAULT_OUTPUT_LIMITS,
     });
     this.grace = new Grace(parts.now);
     this.mayRead = parts.isEarlier !== true;
@@ -292,7 +291,7 @@ export class Container {
   private async endingNow(): Promise<Ending> {
     const { engine, watcher, id, memory, now } = this.parts;
     if (this.state === 'vanished' || this.state === undefined) {
-      this.output.finish();
+      await this.output.finish();
       return lost('The container was removed by somebody else; nobody saw how it ended.');
     }
     let state = this.state;
@@ -303,7 +302,7 @@ export class Container {
     if ((wasCut || this.parts.isEarlier === true) && !this.output.isFlowing)
       await this.resume(false).catch(() => undefined);
     await this.output.drained(QUIET);
-    this.output.finish();
+    await this.output.finish();
     if (this.forsaken !== undefined) return lost(this.forsaken);
     if (state.ExitCode === 137 && !this.wasAsked && state.OOMKilled !== true && !this.sawOutOfMemory) {
       await new Promise((resolve) => setTimeout(resolve, LATE_NEWS));

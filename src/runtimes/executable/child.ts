@@ -8,7 +8,7 @@ import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { Ending } from '../../domain/exit.ts';
 import type { LaunchSpec } from '../../domain/launch.ts';
-import type { Attachment, Line, Observer, StopReceipt } from '../../ports/runtime.ts';
+import type { Attachment, Observer, StopReceipt } from '../../ports/runtime.ts';
 import { endedBySignal, endingOf, exitedWith, LastLines, maskOf, type Mask } from '../ending.ts';
 import { Watch } from '../watch.ts';
 import { GroupEnd } from './group-end.ts';
@@ -54,6 +54,7 @@ export class Child {
   private readonly watch = new Watch();
   private readonly mask: Mask;
   private readonly lastLines: LastLines;
+  private readonly gate: OutputGate;
   private readonly pumps: readonly Pump[];
   private readonly attached: Promise<void>;
   private announceAttached: () => void = () => undefined;
@@ -68,8 +69,22 @@ export class Child {
   ) {
     this.mask = maskOf(spec.secrets);
     this.lastLines = new LastLines(this.mask);
-    const gate = new OutputGate(context.output, context.now);
-    this.pumps = [this.pump(process.stdout, 'out', gate), this.pump(process.stderr, 'error', gate)];
+    const dropped = (bytes: number): void => this.watch.dropped(bytes);
+    this.gate = new OutputGate(
+      context.output,
+      context.now,
+      (io, bytes, time) => {
+        const text = bytes.toString('utf8');
+        this.lastLines.add(text);
+        this.watch.line({ io, text: this.mask(text), time });
+      },
+      (_io, bytes) => dropped(bytes.length + 1),
+    );
+    const { now } = context;
+    this.pumps = [
+      new Pump(process.stdout, 'out', this.gate, dropped, now),
+      new Pump(process.stderr, 'error', this.gate, dropped, now),
+    ];
     this.attached = new Promise((resolve) => (this.announceAttached = resolve));
     const exited = new Promise<Ending>((resolve) => {
       process.once('exit', (code, signal) => resolve(this.endingFor(code, signal)));
@@ -101,6 +116,7 @@ export class Child {
   /** The server goes: the process lives on, unheard. */
   abandon(): void {
     for (const pump of this.pumps) pump.giveUp();
+    this.gate.clear();
     this.process.unref();
   }
 
@@ -120,6 +136,7 @@ export class Child {
   private async conclude(ending: Ending): Promise<boolean> {
     await this.attached;
     await this.drained();
+    await this.gate.finish();
     const told = this.watch.isWatched;
     this.watch.end(endingOf(ending, this.lastLines.read()));
     return told;
@@ -139,17 +156,6 @@ export class Child {
     }
     if (open) for (const pump of this.pumps) pump.giveUp();
     await closed;
-  }
-
-  private pump(stream: Readable, io: Line['io'], gate: OutputGate): Pump {
-    const dropped = (bytes: number): void => this.watch.dropped(bytes);
-    const take = (bytes: Buffer): void => {
-      const text = bytes.toString('utf8');
-      this.lastLines.add(text);
-      if (!gate.passes(bytes.length)) return dropped(bytes.length + 1);
-      this.watch.line({ io, text: this.mask(text), time: this.context.now() });
-    };
-    return new Pump(stream, take, dropped, () => gate.isShut);
   }
 
   private endingFor(code: number | null, signal: NodeJS.Signals | null): Ending {

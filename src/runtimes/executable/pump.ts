@@ -1,11 +1,13 @@
 /**
  * Reads one output pipe of a child. P1: nothing is read away before somebody attached (Node empties unread pipes
  * when a child exits, so the pump holds what comes). P2: in one turn of the event loop at most a fixed amount is
- * worked on, so that an agent that floods does not hold up the others. P3: while output is beyond its rate, the pipe is
+ * worked on, so that an agent that floods does not hold up the others. P3: while lines wait at the gate, the pipe is
  * read at a bounded pace, so that a flood costs a part of a processor and not a whole one.
  */
 import type { Readable } from 'node:stream';
+import type { Line } from '../../ports/runtime.ts';
 import { LineSplitter } from '../lines.ts';
+import type { OutputGate } from '../output-gate.ts';
 
 /** Worked on in one turn, bytes. */
 const TURN = 128 * 1024;
@@ -26,11 +28,12 @@ export class Pump {
 
   constructor(
     private readonly stream: Readable,
-    take: (line: Buffer) => void,
+    io: Line['io'],
+    private readonly gate: OutputGate,
     dropped: (bytes: number) => void,
-    private readonly isFlood: () => boolean,
+    now: () => number,
   ) {
-    this.splitter = new LineSplitter(take, dropped);
+    this.splitter = new LineSplitter((line) => gate.push(io, line, now()), dropped);
     stream.on('data', (chunk: Buffer) => this.receive(chunk));
     stream.on('error', () => stream.destroy());
     this.closed = new Promise((resolve) => {
@@ -76,7 +79,7 @@ export class Pump {
       this.inThisTurn = 0;
       this.stream.resume();
     };
-    if (this.isFlood()) setTimeout(goOn, FLOOD_PAUSE);
+    if (this.gate.isShut) setTimeout(goOn, FLOOD_PAUSE);
     else setImmediate(goOn);
   }
 }

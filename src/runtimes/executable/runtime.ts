@@ -46,7 +46,7 @@ export interface ExecutableRuntimeOptions {
   readonly address?: string;
   /** The operator's additional variables for every agent; all but CORAL_* win over the agent's own. */
   readonly debugEnvironment?: Readonly<Record<string, string>>;
-  /** Output beyond this is dropped and counted. Default: 4 MiB/s, 16 MiB at once. */
+  /** Of output beyond this the newest is kept. Default: 4 MiB/s, 32 MiB at once. */
   readonly output?: OutputLimits;
   /** Between SIGTERM and SIGKILL for what an agent that ended by itself left running, ms. Default 2,000. */
   readonly leftoverGraceMs?: number;

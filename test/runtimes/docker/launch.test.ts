@@ -298,7 +298,7 @@ describeDocker('a container', () => {
 
   it('that outruns the rotation of its log loses and repeats nothing', async () => {
     // Two files of 16 MiB are kept; this is more than fits into three. Nothing is to be dropped for its amount.
-    await remake({ output: { bytesPerSecond: 2 ** 30, burst: 2 ** 30 } });
+    await remake({ output: { bytesPerSecond: 2 ** 30, burst: 2 ** 30, held: 0 } });
     const ears = await launch(
       shell('x=$(head -c 1000 /dev/zero | tr "\\0" x); yes $x | head -n 48000 | cat -n; exit 5', {
         resources: { memory: 256 * 1024 ** 2 },

@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { DEFAULT_OUTPUT_LIMITS } from '../../output-gate.ts';
+import type { OutputLimits } from '../../output-gate.ts';
 import { executableRuntime } from '../runtime.ts';
 import { Desk } from './desk.ts';
 import { Keeper } from './keeper.ts';
@@ -18,6 +18,12 @@ const IDLE = 10_000;
 const LOOK_EVERY = 2_000;
 /** What agents get between SIGTERM and SIGKILL when the keeper itself ends them, ms. */
 const GRACE = 5_000;
+/** More than where the server itself reads: what is let through goes to disk, and waits there for a server. */
+const OUTPUT: OutputLimits = {
+  bytesPerSecond: 8 * 1024 * 1024,
+  burst: 128 * 1024 * 1024,
+  held: 8 * 1024 * 1024,
+};
 /** Longest path of a Unix socket that all systems take, bytes. */
 const MAX_SOCKET_PATH = 100;
 
@@ -42,8 +48,13 @@ export async function startKeeper(
   const file = join(folder, KEEPER_FILE);
   forgetSocketOf(file, folder);
   const socket = socketPath(folder);
-  const output = { ...DEFAULT_OUTPUT_LIMITS, keepsAll: true };
-  const runtime = executableRuntime({ instance, environment: {}, now: own.now, temporaryFolder, output });
+  const runtime = executableRuntime({
+    instance,
+    environment: {},
+    now: own.now,
+    temporaryFolder,
+    output: OUTPUT,
+  });
   const keeper = new Keeper({
     folder,
     runtime,
