@@ -1,7 +1,7 @@
 /** Copies of the journal that are made for somebody to take away: in a folder of their own, gone when they were read. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JournalCopy } from '../http/backup-routes.ts';
+import type { JournalCopy } from '../http/door.ts';
 import type { SqliteJournal } from '../journal/sqlite.ts';
 
 /** Returns what makes one; what an earlier server left is removed now. `name`: a fresh one each time. */

@@ -1,11 +1,11 @@
 /**
  * Everything there is to log in one place: what agents print and what the server itself says. The newest lines are kept,
  * bounded by number and bytes; a follower is a cursor into them, so a slow one costs nothing, and is told how many
- * lines went by too fast for it. Source: docs/wire.md, "Logs".
+ * lines went by too fast for it. Numbers of lines go on rising over a restart of the server, since they begin with the
+ * time of its start. Source: docs/wire.md, "Logs".
  */
 import type { SessionKey } from '../domain/state.ts';
 import { lineEvent } from '../domain/wire-event.ts';
-import { isoTime } from '../domain/view.ts';
 import type { LogEvent, LogTag } from '../domain/wire/event.ts';
 import type { Log } from '../ports/log.ts';
 import type { OutputLine, OutputStore } from '../ports/output.ts';
@@ -19,8 +19,20 @@ export interface LogQuery {
   readonly agent?: string | undefined;
   /** With lines marked as sensitive. */
   readonly allowSensitive: boolean;
-  /** How many of the newest matching lines come first. */
+  /** How many of the newest matching lines come first, where there is no `after`. */
   readonly limit: number;
+  /** The number of the line to go on behind: everything kept since comes first. */
+  readonly after?: number | undefined;
+}
+
+/** A line as followers get it. */
+export interface LogLine {
+  /** Rises with every line there is, whoever it is for. */
+  readonly number: number;
+  readonly origin: Pick<LogEvent, 'type' | 'tags'>;
+  /** Wall-clock ms. */
+  readonly time: number;
+  readonly text: string;
 }
 
 /** How much is kept. */
@@ -42,11 +54,17 @@ interface Source {
   readonly agent?: string | undefined;
   readonly sensitive: boolean;
   readonly type: LogEvent['type'];
-  readonly tags: readonly LogTag[];
+  readonly tags: LogTag[];
 }
 
 type Level = 'debug' | 'info' | 'warning' | 'error';
 
+/** A line's number holds the ms of the server's start this many times: so many lines a ms, and more is not written. */
+const LINES_PER_MS = 1_024;
+/** Lines handed to a follower at once. */
+const BATCH = 64;
+/** Where what is said to one follower alone comes from. */
+const REMARK: LogLine['origin'] = { type: 'warning', tags: [] };
 /** Origins remembered; beyond it they are made anew. */
 const MOST_SOURCES = 1_000;
 
@@ -56,8 +74,11 @@ export class LogHub {
   private readonly sources = new Map<string, Source>();
   private readonly followers = new Set<() => void>();
   private readonly maxReplay: number;
+  /** Number of the first line of the ring. */
+  private readonly begin: number;
 
   constructor(private readonly options: LogHubOptions) {
+    this.begin = Math.max(1, Math.floor(options.now()) * LINES_PER_MS);
     const size = options.size ?? 32_768;
     this.ring = new LogRing(Math.max(1, size), options.bytes ?? 16 * 1024 * 1024);
     this.maxReplay = Math.min(options.maxReplay ?? 2_048, size);
@@ -93,9 +114,13 @@ export class LogHub {
     });
   }
 
-  /** The newest matching lines, then what comes, until the signal. The subscription stands when this returns. */
-  follow(query: LogQuery, signal: AbortSignal): AsyncIterable<LogEvent> {
-    const replay = this.tail(query);
+  /**
+   * The newest matching lines (or those since `after`), then what comes, until the signal, some at a time. The
+   * subscription stands when this returns.
+   */
+  follow(query: LogQuery, signal: AbortSignal): AsyncIterable<readonly LogLine[]> {
+    const { after } = query;
+    const replay = after === undefined ? this.tail(query) : [];
     let wake = (): void => {};
     let news = false;
     const tell = (): void => {
@@ -108,34 +133,45 @@ export class LogHub {
       tell();
     };
     signal.addEventListener('abort', leave, { once: true });
-    let cursor = this.ring.next;
-    const lines = async function* (this: LogHub): AsyncGenerator<LogEvent, void> {
+    let cursor = after === undefined ? this.ring.next : Math.min(after + 1 - this.begin, this.ring.next);
+    const lines = async function* (this: LogHub): AsyncGenerator<readonly LogLine[], void> {
       try {
-        let missed = 0;
-        for (const number of replay) {
-          const line = this.ring.at(number);
-          if (line !== undefined) yield eventOf(line);
-          else missed += 1; // since it was looked for
-        }
-        if (missed > 0) yield this.tooFast(missed);
+        yield* this.kept(replay);
+        if (after !== undefined && after > 0 && cursor < 0) yield [this.restarted()];
+        cursor = Math.max(cursor, after === 0 ? this.ring.first : 0);
         while (!signal.aborted) {
           news = false;
           if (cursor < this.ring.first) {
-            yield this.tooFast(this.ring.first - cursor);
+            yield [this.tooFast(this.ring.first - cursor, this.ring.first - 1)];
             cursor = this.ring.first;
           }
-          while (cursor < this.ring.next && cursor >= this.ring.first && !signal.aborted) {
+          const batch: LogLine[] = [];
+          for (; cursor < this.ring.next && batch.length < BATCH; cursor += 1) {
             const line = matches(this.ring.sourceOf(cursor), query) ? this.ring.at(cursor) : undefined;
-            cursor += 1;
-            if (line !== undefined) yield eventOf(line);
+            if (line !== undefined) batch.push(this.lineOf(cursor, line));
           }
-          if (cursor >= this.ring.next && !news) await new Promise<void>((resolve) => (wake = resolve));
+          if (batch.length > 0) yield batch;
+          else if (cursor >= this.ring.next && !news) await new Promise<void>((resolve) => (wake = resolve));
         }
       } finally {
         this.followers.delete(tell);
       }
     };
     return lines.call(this);
+  }
+
+  /** The lines with these numbers of the ring, and how many of them are gone. */
+  private *kept(places: readonly number[]): Generator<readonly LogLine[], void> {
+    let missed = 0;
+    for (let from = 0; from < places.length; from += BATCH) {
+      const batch = places.slice(from, from + BATCH).flatMap((place) => {
+        const line = this.ring.at(place);
+        return line === undefined ? [] : [this.lineOf(place, line)];
+      });
+      missed += Math.min(BATCH, places.length - from) - batch.length;
+      if (batch.length > 0) yield batch;
+    }
+    if (missed > 0) yield [this.tooFast(missed, places.at(-1)!)];
   }
 
   /** Numbers of the newest lines that match, in order. */
@@ -179,7 +215,7 @@ export class LogHub {
       tags.push({ type: 'session', sessionId: session, mdcMap: { sid: session } });
     if (typeof agent === 'string') tags.push({ type: 'agent', name: agent, mdcMap: { agent } });
     const text = [message, ...Object.entries(rest).map(([key, value]) => `${key}=${shown(value)}`)].join(' ');
-    const source = {
+    const source: Source = {
       ...(typeof namespace === 'string' && { namespace }),
       ...(typeof session === 'string' && { session }),
       ...(typeof agent === 'string' && { agent }),
@@ -190,17 +226,22 @@ export class LogHub {
     this.add(source, this.options.now(), text);
   }
 
-  private tooFast(lines: number): LogEvent {
-    const text = `${lines} lines went by too fast for this reader and are left out.`;
-    const source: Source = { sensitive: false, type: 'warning', tags: [] };
-    return eventOf({ source, time: this.options.now(), text });
+  private lineOf(place: number, { source, time, text }: KeptLine<Source>): LogLine {
+    return { number: this.begin + place, origin: source, time, text };
   }
-}
 
-function eventOf({ source, time, text }: KeptLine<Source>): LogEvent {
-  const said = { text, tags: [...source.tags], timestamp: isoTime(time) };
-  const { type } = source;
-  return type === 'error' ? { type, ...said, exceptionStackTrace: [] } : { type, ...said };
+  /** Said in place of lines, the last of which stood there. */
+  private tooFast(lines: number, place: number): LogLine {
+    return this.remark(`${lines} lines went by too fast for this reader and are left out.`, place);
+  }
+
+  private restarted(): LogLine {
+    return this.remark('The server was started anew since; what was logged before is not kept here.', -1);
+  }
+
+  private remark(text: string, place: number): LogLine {
+    return { number: this.begin + place, origin: REMARK, time: this.options.now(), text };
+  }
 }
 
 function matches(

@@ -10,8 +10,8 @@ import { SessionStateBase, SessionStateExtended } from '../domain/wire/session.t
 import type { Coral } from '../engine/coral.ts';
 import type { Quarantined } from '../engine/quarantine.ts';
 import type { StreamInfo } from '../ports/journal.ts';
+import type { App, Door } from './door.ts';
 import { After, errors, Flag, SessionParams } from './schemas.ts';
-import type { App, Door } from './server.ts';
 
 export const ArchivePage = z.object({
   sessions: z.array(SessionStateBase).describe('Newest first'),

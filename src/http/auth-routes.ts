@@ -3,9 +3,9 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Admission } from './admission.ts';
 import { COOKIE, COOKIE_MAX_AGE, isOwnPath, type Auth } from './auth.ts';
+import type { App } from './door.ts';
 import { HttpFault } from './errors.ts';
 import { errors } from './schemas.ts';
-import type { App } from './server.ts';
 
 /** What logging in needs. */
 export interface LogIn {

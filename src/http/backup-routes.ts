@@ -3,16 +3,8 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { Refusal } from '../domain/refusal.ts';
+import type { App, Door } from './door.ts';
 import { errors } from './schemas.ts';
-import type { App, Door } from './server.ts';
-
-/** A copy that was made for one reader. */
-export interface JournalCopy {
-  /** Absolute path. */
-  readonly file: string;
-  /** It was read, or will not be. */
-  remove(): void;
-}
 
 /** Adds the route. */
 export function backupRoutes(app: App, { backup }: Door): void {

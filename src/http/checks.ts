@@ -6,10 +6,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { $ZodType } from 'zod/v4/core';
 import type { Admission } from './admission.ts';
 import { COOKIE } from './auth.ts';
+import type { App } from './door.ts';
 import { HttpFault } from './errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { HostGuard } from './host-guard.ts';
-import type { App } from './server.ts';
 import { isSocketPath } from './socket-paths.ts';
 import { unknownKeys } from './validation.ts';
 

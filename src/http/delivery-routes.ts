@@ -1,8 +1,8 @@
 /** Webhook deliveries that are owed or were given up. Source: docs/wire.md, "Deliveries". */
 import { z } from 'zod';
 import { isoTime } from '../domain/view.ts';
+import type { App, Door } from './door.ts';
 import { Empty, errors } from './schemas.ts';
-import type { App, Door } from './server.ts';
 
 const tags = ['deliveries'];
 

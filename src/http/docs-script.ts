@@ -56,20 +56,21 @@ const curl = (path, method, op, isOpen) => {
   if (type) parts.push(type.includes('json') ? "-H 'Content-Type: application/json' -d '{…}'" : "-d 'token=…'");
   return el('pre', {}, [...parts, "'" + location.origin + path + "'"].join(' \\\\\\n  '));
 };
+const parameters = (list) => [el('h4', { textContent: 'Parameters' }), table(['Name', 'In', 'Type', ''], list.map((one) =>
+  [code(one.name + (one.required ? '' : '?')), one.in, typeOf(one.schema), prose(one.description)]))];
 const operation = (path, method, op, isOpen, isCall) => {
   const body = [];
   if (op.description) body.push(el('p', {}, prose(op.description)));
   body.push(el('p', { className: 'dim', textContent: isOpen ? 'Needs no key.' : 'Needs a key.' }));
-  if (op.parameters) body.push(el('h4', { textContent: 'Parameters' }), table(['Name', 'In', 'Type', ''], op.parameters.map((one) =>
-    [code(one.name + (one.required ? '' : '?')), one.in, typeOf(one.schema), prose(one.description)])));
+  if (op.parameters) body.push(...parameters(op.parameters));
   for (const [type, { schema }] of Object.entries((op.requestBody || {}).content || {}))
     body.push(el('h4', { textContent: 'Body' }), el('p', { className: 'dim', textContent: type }), el('div', {}, typeOf(schema)));
   const answers = Object.entries(op.responses);
   const rows = (list) => list.map(([status, answer]) => {
     const [first] = Object.values(answer.content || {});
-    return [code(status), prose(answer.description), first && status < 400 ? typeOf(first.schema) : ''];
+    return [code(status), prose(answer.description), !first || status >= 400 ? '' : first['x-event-data'] ? typeOf(first['x-event-data']) : typeOf(first.schema)];
   });
-  body.push(el('h4', { textContent: 'Answers' }), table(undefined, rows(answers.filter(([status]) => status < 400))));
+  body.push(el('h4', { textContent: 'Answers' }), table(undefined, rows(answers.filter(([status]) => !(parseInt(status) >= 400)))));
   const errors = answers.filter(([status]) => status >= 400);
   if (errors.length) body.push(el('h4', {}, 'Errors: ', link('Error')), table(undefined, rows(errors).map((row) => row.slice(0, 2))));
   if (isCall) body.push(el('h4', { textContent: 'With curl' }), curl(path, method, op, isOpen));
@@ -94,7 +95,7 @@ const show = (api) => {
     .filter(([, op]) => op.tags.includes(name))
     .map(([method, op]) => operation(path, method, op, op.security !== undefined && op.security.length === 0, true))));
   section('sockets', Object.entries(api['x-websockets']).map(([path, socket], at) => item('socket-' + at, 'WS', path, socket.summary,
-    [el('h4', { textContent: 'With a cookie' }), el('p', {}, code(socket.withCookie)), el('h4', { textContent: 'Query' }), el('p', {}, socket.query.flatMap((name, n) => (n ? [', ', code(name)] : [code(name)]))), el('h4', { textContent: 'Messages' }), el('p', {}, typeOf(socket.message))])));
+    [el('h4', { textContent: 'With a cookie' }), el('p', {}, code(socket.withCookie)), ...parameters(socket.parameters), el('h4', { textContent: 'Messages' }), el('p', {}, typeOf(socket.message))])));
   section('webhooks', Object.entries(api.webhooks).map(([name, { post }]) => operation(name, 'post', post, true, false)));
   section('types', Object.entries(api.components.schemas).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, schema]) =>
     item('type-' + name, 'TYPE', name, schema.description, [el('div', {}, typeOf(schema))])));

@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { RouteOptions } from 'fastify';
 import { z } from 'zod';
+import { CONSOLE_PAGE } from './console-page.ts';
 import { DOCS_PAGE } from './docs-page.ts';
 import { DOCS_SCRIPT } from './docs-script.ts';
+import type { App, Door } from './door.ts';
 import { openApi } from './openapi.ts';
-import type { App, Door } from './server.ts';
 
 const PAGE = '/ui/docs';
 
@@ -45,23 +46,28 @@ export function documentRoutes(app: App, { version }: Door, routes: readonly Rou
     handler: async (_request, reply) => reply.redirect(PAGE, 302),
   });
 
+  const page = (url: string, summary: string, html: string, policy: string): void => {
+    const everywhere = "base-uri 'none'; frame-ancestors 'none'";
+    app.route({
+      method: 'GET',
+      url,
+      config: { public: true },
+      schema: {
+        tags: ['server'],
+        summary,
+        security: [],
+        response: { 200: z.string().describe('text/html') },
+      },
+      handler: async (_request, reply) =>
+        reply
+          .header('content-security-policy', `default-src 'none'; ${policy}; ${everywhere}`)
+          .type('text/html; charset=utf-8')
+          .serializer(String)
+          .send(html),
+    });
+  };
   const script = createHash('sha256').update(DOCS_SCRIPT).digest('base64');
-  const policy = `default-src 'none'; script-src 'sha256-${script}'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'`;
-  app.route({
-    method: 'GET',
-    url: PAGE,
-    config: { public: true },
-    schema: {
-      tags: ['server'],
-      summary: 'A page that shows this document',
-      security: [],
-      response: { 200: z.string().describe('text/html') },
-    },
-    handler: async (_request, reply) =>
-      reply
-        .header('content-security-policy', policy)
-        .type('text/html; charset=utf-8')
-        .serializer(String)
-        .send(DOCS_PAGE),
-  });
+  const needs = `script-src 'sha256-${script}'; style-src 'unsafe-inline'; connect-src 'self'`;
+  page(PAGE, 'A page that shows this document', DOCS_PAGE, needs);
+  page('/ui/console', 'Where a browser goes on after logging in', CONSOLE_PAGE, "style-src 'unsafe-inline'");
 }

@@ -1,7 +1,7 @@
 /** Is it alive, and can it work? Without a key. Source: docs/wire.md, "Health". */
 import { z } from 'zod';
 import { ErrorBody } from '../domain/wire/session.ts';
-import type { App, Door } from './server.ts';
+import type { App, Door } from './door.ts';
 
 export function healthRoutes(app: App, { coral, version }: Door): void {
   app.route({

@@ -1,8 +1,8 @@
 /** Takes the port, or says in a sentence why not: which one, who holds it, which flag to change. */
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import type { App } from './door.ts';
 import { portHolder } from './port-holder.ts';
-import type { App } from './server.ts';
 
 /** The address cannot be listened on; the message is for the operator. */
 export class ListenError extends Error {

@@ -1,9 +1,9 @@
 /** All sessions and namespaces as they come and go. Source: docs/wire.md, "Manager events". */
 import { z } from 'zod';
 import { Refusal } from '../domain/refusal.ts';
+import type { App, Door } from './door.ts';
 import { managerEvents } from './manager-events.ts';
-import { After, errors, EventStream } from './schemas.ts';
-import type { App, Door } from './server.ts';
+import { After, errors, eventStream, LastEventId } from './schemas.ts';
 import { resumeFrom, streamEvents, type SseFrame } from './sse.ts';
 import { framed } from './stream-routes.ts';
 
@@ -26,7 +26,8 @@ export function managerRoutes(app: App, door: Door): void {
           .optional()
           .describe('URL-safe base64 of a JSON map; all pairs must match'),
       }),
-      response: { 200: EventStream, ...errors(400) },
+      headers: LastEventId,
+      response: { 200: eventStream('ManagerEvent'), ...errors(400) },
     },
     handler: async (request, reply) => {
       const { namespaceFilter, namespaceAnnotationFilters } = request.query;

@@ -1,8 +1,8 @@
 /** Numbers for Prometheus; without a key only where nobody but this machine can ask. Source: docs/wire.md, "Metrics". */
 import { z } from 'zod';
+import type { App } from './door.ts';
 import type { Metrics } from './metrics.ts';
 import { errors } from './schemas.ts';
-import type { App } from './server.ts';
 
 /** `open`: needs no key. */
 export function metricsRoutes(app: App, metrics: Metrics, open: boolean): void {

@@ -9,8 +9,8 @@ import {
   SessionStateBase,
   SessionStateExtended,
 } from '../domain/wire/session.ts';
+import type { App, Door } from './door.ts';
 import { Empty, errors, NamespaceParams, WRITES } from './schemas.ts';
-import type { App, Door } from './server.ts';
 
 const tags = ['namespaces'];
 

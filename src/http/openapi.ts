@@ -10,8 +10,9 @@ import * as registry from '../domain/wire/registry.ts';
 import * as requests from '../domain/wire/request.ts';
 import * as sessions from '../domain/wire/session.ts';
 import { DeliveryView } from './delivery-routes.ts';
+import { sockets, webhooks } from './openapi-messages.ts';
 import { nameShapes } from './openapi-unions.ts';
-import { SOCKETS, withoutKey, type SocketKind } from './socket-paths.ts';
+import { SOCKETS } from './socket-paths.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -129,8 +130,10 @@ export function openApi(routes: readonly RouteOptions[], version: string): Json 
   const sent = new Side('input', SENT);
   const received = new Side('output', RECEIVED);
   const operations = routes.map((route) => operation(route, sent, received));
+  const taken = Object.entries(SOCKETS).map(([kind, { query }]) => [kind, sent.take(query)] as const);
   const paths: Record<string, Record<string, unknown>> = {};
   for (const { path, method, build } of operations) (paths[path] ??= {})[method] = build();
+  const queries = Object.fromEntries(taken.map(([kind, schema]) => [kind, parameters('query', schema())]));
   return {
     openapi: '3.1.0',
     info: {
@@ -144,7 +147,7 @@ export function openApi(routes: readonly RouteOptions[], version: string): Json 
     tags: [...new Set(routes.flatMap(({ schema }) => schema?.tags ?? []))].map((name) => ({ name })),
     security: [{ key: [] }, { cookie: [] }],
     paths,
-    webhooks: WEBHOOKS,
+    webhooks: webhooks(ref),
     components: {
       securitySchemes: {
         key: { type: 'http', scheme: 'bearer', description: 'One of auth.keys' },
@@ -152,7 +155,7 @@ export function openApi(routes: readonly RouteOptions[], version: string): Json 
       },
       schemas: nameShapes({ ...received.components(), ...sent.components() }),
     },
-    'x-websockets': sockets(),
+    'x-websockets': sockets(ref, queries),
   };
 }
 
@@ -211,10 +214,13 @@ function operation({ method, url, schema, config }: RouteOptions, sent: Side, re
   };
 }
 
-/** Schemas of streams begin their description with what they are. */
+/** Schemas of streams begin their description with what they are, and say what each of their events is. */
 function content(answer: z.ZodType, schema: Json): Json {
-  const type = /^(?:text|application)\/[\w-]+/.exec(answer.description ?? '')?.[0];
-  return type === undefined ? json(schema) : { [type]: { schema } };
+  const { description = '' } = answer;
+  const [type] = /^(?:text|application)\/[\w-]+/.exec(description) ?? [];
+  if (type === undefined) return json(schema);
+  const [, event] = /each with an? (\w+)/.exec(description) ?? [];
+  return { [type]: { schema, ...(event !== undefined && { 'x-event-data': ref(event) }) } };
 }
 
 function isEmpty(schema: z.ZodType): boolean {
@@ -238,59 +244,4 @@ function parameters(place: string, schema: Json): Json[] {
 function nameOf(method: string, path: string): string {
   const words = path.replace(/^\/(api\/v1\/)?(local\/)?/, '').match(/\w+/g) ?? ['Root'];
   return [method, ...words.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join('');
-}
-
-const DELIVERY_HEADERS = [
-  'X-Coral-Signature',
-  'X-Coral-Delivery',
-  'X-Coral-Signature-Timestamp',
-  'X-Coral-Signature-V2',
-];
-
-const told = (name: string, summary: string, schema: Json): Json => ({
-  post: {
-    operationId: name,
-    summary,
-    description:
-      'Sent until it is answered with 2xx, for hours; the same X-Coral-Delivery means the same delivery.',
-    security: [],
-    parameters: DELIVERY_HEADERS.map((header) => ({
-      name: header,
-      in: 'header',
-      required: true,
-      schema: { type: 'string' },
-    })),
-    requestBody: { required: true, content: json(schema) },
-    responses: { '200': { description: 'Taken' } },
-  },
-});
-
-const WEBHOOKS: Readonly<Record<keyof typeof requests.Webhooks.shape, Json>> = {
-  sessionEnd: told('sessionEnd', 'The end of a session', ref('SessionEndReport')),
-  events: told('events', 'An event of a session, in order', {
-    type: 'object',
-    properties: {
-      namespace: { type: 'string' },
-      sessionId: { type: 'string' },
-      event: ref('SessionEvent'),
-    },
-    required: ['namespace', 'sessionId', 'event'],
-  }),
-};
-
-const TOLD_BY_SOCKETS: Readonly<Record<SocketKind, Json>> = {
-  session: { summary: 'Events of a session', message: ref('SessionEvent') },
-  manager: { summary: 'Events of all sessions and namespaces', message: ref('ManagerEvent') },
-  logs: { summary: "Agents' output and the server's log", message: ref('LogEvent') },
-};
-
-/** Sockets are no part of OpenAPI: their paths, queries and messages in the same words. */
-function sockets(): Json {
-  return Object.fromEntries(
-    (Object.keys(SOCKETS) as SocketKind[]).map((kind) => {
-      const { path, query } = SOCKETS[kind];
-      const about = { withCookie: withoutKey(path), query: Object.keys(query.shape) };
-      return [path, { ...TOLD_BY_SOCKETS[kind], ...about }];
-    }),
-  );
 }

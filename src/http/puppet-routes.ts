@@ -1,8 +1,8 @@
 /** Drives any agent of a session over HTTP, and reads along as it. Source: docs/wire.md, "Puppet". */
 import { z } from 'zod';
 import { Message, Thread } from '../domain/wire/session.ts';
+import type { App, Door } from './door.ts';
 import { Empty, errors, IdempotencyKey, SessionParams, WRITES } from './schemas.ts';
-import type { App, Door } from './server.ts';
 
 const tags = ['puppet'];
 const base = '/api/v1/puppet/:namespace/:sessionId/:agent';

@@ -7,9 +7,9 @@ import {
   RegistryAgentView,
   registrySources,
 } from '../domain/wire/registry.ts';
+import type { App, Door } from './door.ts';
 import { HttpFault } from './errors.ts';
 import { errors } from './schemas.ts';
-import type { App, Door } from './server.ts';
 
 const tags = ['registry'];
 const agent = {

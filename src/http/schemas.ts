@@ -50,5 +50,15 @@ export const IdempotencyKey = z.looseObject({
   'idempotency-key': z.string().min(1).max(255).optional().describe('Your own name for this request'),
 });
 
-/** An event stream, for the schema of its route. */
-export const EventStream = z.string().describe('text/event-stream');
+/** An event stream, for the schema of its route; `data`: the type of what each event carries. */
+export function eventStream(data: 'SessionEvent' | 'LogEvent' | 'ManagerEvent'): z.ZodString {
+  return z.string().describe(`text/event-stream of events, each with a ${data} as its data`);
+}
+
+/** Where a reader of an event stream goes on (sse.ts reads it). */
+export const LastEventId = z.looseObject({
+  'last-event-id': z
+    .string()
+    .optional()
+    .describe('Id of the last event that was received; wins over `after`'),
+});

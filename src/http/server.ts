@@ -4,9 +4,9 @@
  */
 import cookie from '@fastify/cookie';
 import Fastify from 'fastify';
-import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions, RouteOptions } from 'fastify';
+import type { FastifyServerOptions, RouteOptions } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Coral } from '../engine/coral.ts';
 import { LogHub } from '../engine/log-hub.ts';
@@ -16,10 +16,11 @@ import { archiveRoutes } from './archive-routes.ts';
 import { createAuth, type AuthKeys } from './auth.ts';
 import { authRoutes } from './auth-routes.ts';
 import { parseJson, parseSessionJson } from './body.ts';
-import { backupRoutes, type JournalCopy } from './backup-routes.ts';
+import { backupRoutes } from './backup-routes.ts';
 import { checks } from './checks.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 import { documentRoutes } from './document-routes.ts';
+import type { App, Door } from './door.ts';
 import { errorHandler } from './errors.ts';
 import { healthRoutes } from './health-routes.ts';
 import { hostGuard, isLoopback, type HostGuardConfig } from './host-guard.ts';
@@ -40,15 +41,6 @@ import { teamRoutes } from './team-routes.ts';
 import { wantsWebsocket, withoutUpgrade } from './upgrades.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** Fastify with zod as the source of its types. */
-export type App = FastifyInstance<
-  Server,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  ZodTypeProvider
->;
-
 /** The part of the configuration that this door needs. */
 export interface HttpConfig extends HostGuardConfig {
   readonly bindPort: number;
@@ -67,8 +59,7 @@ export interface HttpServerOptions {
   readonly authKeys: AuthKeys;
   /** Seals the cookies of browsers; the same one over a restart keeps them logged in. Default: a fresh one. */
   readonly cookieSecret?: string;
-  /** Answers `${env.X}` in team files. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Door['environment'];
   /** Sees every request first; true when it takes it. It checks hosts and credentials itself. */
   readonly mcp?: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly log: Log;
@@ -77,32 +68,9 @@ export interface HttpServerOptions {
   readonly sockets?: Partial<SocketOptions>;
   /** What the logs socket reads. Default: what agents print. */
   readonly logs?: LogHub;
-  /** Makes a copy of the journal; absent: there is no file to copy. */
-  readonly backup?: () => Promise<JournalCopy>;
+  readonly backup?: Door['backup'];
   /** What /metrics reads. Default: what can be counted when it is asked for. */
   readonly metrics?: Metrics;
-}
-
-/** What the groups of routes share. */
-export interface Door {
-  readonly coral: Coral;
-  readonly environment: HttpServerOptions['environment'];
-  readonly version: string;
-  readonly streams: OpenStreams;
-  readonly log: Log;
-  readonly sse: SseOptions;
-  readonly backup?: HttpServerOptions['backup'];
-}
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Needs no key. */
-    public?: boolean;
-    /** How the body is read. Default: JSON. */
-    body?: 'json' | 'session' | 'form';
-    /** The body may be left out. */
-    optionalBody?: boolean;
-  }
 }
 
 export const DEFAULT_BODY_LIMIT = 8 * 1024 * 1024;

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { AgentDetail } from '../domain/agent-detail.ts';
 import { GraphAgentRequest, MAX_DURATION } from '../domain/wire/request.ts';
+import type { App, Door } from './door.ts';
 import { Empty, errors, SessionParams, WRITES } from './schemas.ts';
-import type { App, Door } from './server.ts';
 
 const tags = ['sessions'];
 const base = '/api/v1/local/session/:namespace/:sessionId';

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { sessionBase, sessionExtended } from '../domain/view.ts';
 import { SessionRequest, SessionRuntimeSettings } from '../domain/wire/request.ts';
 import { SessionIdentifier, SessionStateBase, SessionStateExtended } from '../domain/wire/session.ts';
+import type { App, Door } from './door.ts';
 import { Empty, errors, IdempotencyKey, SessionParams, WRITES } from './schemas.ts';
-import type { App, Door } from './server.ts';
 
 const tags = ['sessions'];
 

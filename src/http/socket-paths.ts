@@ -12,24 +12,38 @@ const KEY = '{key}';
 export const SOCKETS = {
   session: {
     path: `/ws/v1/events/${KEY}/session/{namespace}/{sessionId}`,
-    query: z.object({ after: After.optional(), all: Flag.default(false) }),
+    query: z.object({
+      after: After.optional().describe('Replay from behind this seq; 0: everything'),
+      all: Flag.default(false).describe('With event types that are not sent unasked'),
+    }),
   },
   manager: {
     path: `/ws/v1/events/${KEY}/lsm`,
     query: z.object({
-      after: After.optional(),
-      namespaceFilter: z.string().optional(),
-      namespaceAnnotationFilters: z.string().optional(),
+      after: After.optional().describe('Replay from behind this seq; 0: everything'),
+      namespaceFilter: z.string().optional().describe('Only of this namespace'),
+      namespaceAnnotationFilters: z
+        .string()
+        .optional()
+        .describe('URL-safe base64 of a JSON map of strings: all pairs must be annotations of the namespace'),
     }),
   },
   logs: {
     path: `/ws/v1/logs/${KEY}`,
     query: z.object({
-      namespaceFilter: z.string().optional(),
-      sessionFilter: z.string().optional(),
-      agentFilter: z.string().optional(),
-      allowSensitive: Flag.default(false),
-      limit: z.coerce.number().int().min(0).default(DEFAULT_LINES),
+      namespaceFilter: z.string().optional().describe('Only of this namespace'),
+      sessionFilter: z.string().optional().describe('Only of the session with this id'),
+      agentFilter: z.string().optional().describe('Only of agents of this name'),
+      allowSensitive: Flag.default(false).describe('With lines that are tagged as sensitive'),
+      limit: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .default(DEFAULT_LINES)
+        .describe('So many of the newest lines come first, at most logging.maxReplay'),
+      after: After.optional().describe(
+        'Every kept line from behind this seq first, whatever the limit; 0: all. Lines then carry their seq',
+      ),
     }),
   },
 } as const;

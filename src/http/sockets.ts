@@ -16,11 +16,13 @@ import type { Admission } from './admission.ts';
 import { COOKIE } from './auth.ts';
 import { answerTo, HttpFault } from './errors.ts';
 import type { HostGuard } from './host-guard.ts';
+import { LogFrames } from './log-frames.ts';
 import { managerEvents, type ManagerQuery } from './manager-events.ts';
 import { annotationFilters } from './manager-routes.ts';
 import { Channel } from './socket-channel.ts';
 import { CLOSE, Peer, type SocketOptions } from './socket-peer.ts';
 import { readSocketPath, SOCKETS, type SocketKind } from './socket-paths.ts';
+import { textFrame } from './socket-frame.ts';
 import { pastEvents, pump, type Placed } from './socket-replay.ts';
 
 /** Nobody has anything to say to us here. */
@@ -195,7 +197,7 @@ export class Sockets {
     };
     return this.pumped(async function* (gone) {
       for await (const event of managerEvents(this.coral, wanted, gone))
-        yield { value: event, place: event.seq };
+        yield { frames: textFrame(JSON.stringify(event)), place: event.seq };
     });
   }
 
@@ -206,10 +208,13 @@ export class Sockets {
       agentFilter: agent,
       allowSensitive,
       limit,
+      after,
     } = query;
+    const frames = new LogFrames(after !== undefined);
     return this.pumped(async function* (gone) {
-      const lines = this.logs.follow({ namespace, session, agent, allowSensitive, limit }, gone);
-      for await (const value of lines) yield { value };
+      const wanted = { namespace, session, agent, allowSensitive, limit, after };
+      for await (const lines of this.logs.follow(wanted, gone))
+        yield { frames: frames.of(lines), ...(after !== undefined && { place: lines.at(-1)!.number }) };
     });
   }
 

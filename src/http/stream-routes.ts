@@ -1,9 +1,9 @@
 /** A live session as it happens: its events and its agents' output. Source: docs/wire.md, "Server-Sent Events". */
 import { z } from 'zod';
 import { lineEvent } from '../domain/wire-event.ts';
+import type { App, Door } from './door.ts';
 import { sessionEvents, sessionLines } from './followers.ts';
-import { After, errors, EventStream, Flag, SessionParams } from './schemas.ts';
-import type { App, Door } from './server.ts';
+import { After, errors, eventStream, Flag, LastEventId, SessionParams } from './schemas.ts';
 import { resumeFrom, streamEvents, type SseFrame } from './sse.ts';
 
 const tags = ['streams'];
@@ -29,7 +29,8 @@ export function streamRoutes(app: App, door: Door): void {
         after: After.optional().describe('Replay from behind this seq; 0: everything'),
         all: Flag.default(false).describe('With event types that are not sent unasked'),
       }),
-      response: { 200: EventStream, ...errors(400, 404, 503) },
+      headers: LastEventId,
+      response: { 200: eventStream('SessionEvent'), ...errors(400, 404, 503) },
     },
     handler: async (request, reply) => {
       const key = request.params;
@@ -59,7 +60,8 @@ export function streamRoutes(app: App, door: Door): void {
         agentFilter: z.string().optional().describe('Only lines of this agent'),
         allowSensitive: Flag.default(false),
       }),
-      response: { 200: EventStream, ...errors(400, 404, 503) },
+      headers: LastEventId,
+      response: { 200: eventStream('LogEvent'), ...errors(400, 404, 503) },
     },
     handler: async (request, reply) => {
       const key = request.params;

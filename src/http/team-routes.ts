@@ -5,8 +5,8 @@ import type { Team, TeamRun } from '../domain/team.ts';
 import { Annotations, Execution } from '../domain/wire/request.ts';
 import { TeamView, teamView } from '../domain/wire/registry.ts';
 import { SessionIdentifier } from '../domain/wire/session.ts';
+import type { App, Door } from './door.ts';
 import { errors, WRITES } from './schemas.ts';
-import type { App, Door } from './server.ts';
 
 /** Inputs end up in strings, so numbers and booleans are as good. */
 export const TeamRunRequest = z.object({

@@ -70,6 +70,13 @@ describe('logging in with a browser', () => {
     expect(Buffer.from(cookie.split(/[=;]/)[1] ?? '', 'base64url').toString('latin1')).not.toContain(KEY);
     const pair = { cookie: cookie.split(';')[0] ?? '' };
     (await door.send('GET', LIST, undefined, pair)).as(z.array(z.unknown()));
+    // Nobody lands on an error, though there is no console yet.
+    const landing = await door.send('GET', '/ui/console/', undefined, pair);
+    expect(landing.status).toBe(200);
+    expect(landing.headers['content-type']).toContain('text/html');
+    expect(landing.headers['content-security-policy']).toContain("default-src 'none'");
+    for (const [, href = ''] of landing.text.matchAll(/href="([^"]+)"/g))
+      expect((await door.send('GET', href, undefined, pair)).status).toBe(200);
   });
 
   it('goes on to any path of this server', async () => {

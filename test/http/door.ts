@@ -2,7 +2,8 @@
 import { connect } from 'node:net';
 import type { z } from 'zod';
 import type { Coral } from '../../src/engine/coral.ts';
-import { createHttpServer, type App, type HttpServerOptions } from '../../src/http/server.ts';
+import type { App } from '../../src/http/door.ts';
+import { createHttpServer, type HttpServerOptions } from '../../src/http/server.ts';
 import { listen } from '../../src/http/listen.ts';
 import { ErrorBody } from '../../src/domain/wire/session.ts';
 import type { SessionRequestInput } from '../../src/domain/wire/request.ts';

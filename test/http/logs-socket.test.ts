@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { LogEvent } from '../../src/domain/wire/event.ts';
 import { LogHub } from '../../src/engine/log-hub.ts';
+import type { LogLine } from '../../src/engine/log-hub.ts';
 import { joinOutput } from '../../src/http/server.ts';
 import { openMemoryOutput } from '../../src/output/memory.ts';
 import { SILENT } from '../../src/ports/log.ts';
@@ -93,6 +94,71 @@ describe('the logs socket', () => {
     for (let line = 1; line <= 1_000; line += 1) print('a', 'x');
     await reader.take(111);
     expect(texts(reader)[10]).toBe('900 lines went by too fast for this reader and are left out.');
+  });
+
+  it('is gone on with behind the seq of the last line seen, without gap or repeat, however often it breaks off', async () => {
+    const logs = await listen();
+    const print = await open('one');
+    const other = await open('two');
+    const seen: unknown[] = [];
+    let after = 0;
+    for (let printed = 0, round = 1; printed < 2_000; round += 1) {
+      for (const until = printed + round * 7; printed < until;) {
+        printed += 1;
+        print('a', String(printed));
+        other('b', 'of somebody else');
+      }
+      const reader = await SocketReader.open(url(`?after=${after}&limit=1&namespaceFilter=one`));
+      // It breaks off somewhere in the middle of what there is.
+      await reader.take(1 + ((round * 5) % (printed - seen.length)));
+      await reader.close();
+      for (const event of reader.seen) LogEvent.parse(event);
+      seen.push(...texts(reader));
+      after = Number(reader.seen.at(-1)!['seq']);
+    }
+    const rest = await SocketReader.open(url(`?after=${after}&namespaceFilter=one`));
+    logs.tee(SILENT).info('end', { namespace: 'one' });
+    await rest.until(() => texts(rest).includes('end'));
+    seen.push(...texts(rest));
+    expect(seen).toEqual([
+      ...Array.from({ length: seen.length - 1 }, (_none, index) => String(index + 1)),
+      'end',
+    ]);
+  });
+
+  it('numbers lines only for who asks, and says what is not kept any more', async () => {
+    await listen({ size: 100 });
+    const print = await open('one');
+    print('a', 'first');
+    const all = await SocketReader.open(url('?after=0'));
+    await all.take(1);
+    const after = Number(all.seen[0]!['seq']);
+    const plain = await SocketReader.open(url());
+    for (let line = 1; line <= 300; line += 1) print('a', String(line));
+    await plain.until(() => texts(plain).includes('300'));
+    expect(plain.seen.filter((line) => 'seq' in line)).toEqual([]);
+    const late = await SocketReader.open(url(`?after=${after}`));
+    await late.take(101);
+    expect(texts(late).slice(0, 2)).toEqual([
+      '200 lines went by too fast for this reader and are left out.',
+      '201',
+    ]);
+    const seqs = late.seen.map(({ seq }) => Number(seq));
+    expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+  });
+
+  it('goes on rising over a restart of the server, and says that there was one', async () => {
+    const { signal } = new AbortController();
+    const query = { allowSensitive: false, limit: 1 };
+    const before = new LogHub({ now: () => 5 });
+    before.tee(SILENT).info('before');
+    const seen = await before.follow(query, signal)[Symbol.asyncIterator]().next();
+    const [{ number: after }] = seen.value as [LogLine];
+    const logs = new LogHub({ now: () => 6 });
+    logs.tee(SILENT).info('since');
+    const lines = logs.follow({ ...query, after }, signal)[Symbol.asyncIterator]();
+    expect((await lines.next()).value).toMatchObject([{ text: expect.stringContaining('started anew') }]);
+    expect((await lines.next()).value).toMatchObject([{ text: 'since' }]);
   });
 
   it('needs a key', async () => {

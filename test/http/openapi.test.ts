@@ -13,12 +13,19 @@ beforeEach(async () => {
 });
 afterEach(() => door.close());
 
+interface Parameter {
+  readonly name: string;
+  readonly in: string;
+  readonly required?: boolean;
+  readonly description?: string;
+  readonly schema: object;
+}
 interface Document {
   readonly openapi: string;
   readonly paths: Readonly<Record<string, Readonly<Record<string, Record<string, unknown>>>>>;
   readonly webhooks: Readonly<Record<string, unknown>>;
   readonly 'x-websockets': Readonly<
-    Record<string, { readonly withCookie: string; readonly query: readonly string[] }>
+    Record<string, { readonly withCookie: string; readonly parameters: readonly Parameter[] }>
   >;
   readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
 }
@@ -94,18 +101,46 @@ it('has every route that the server has, and no other', async () => {
 it('has every socket, with a key in its path and without, and what may be asked of it', async () => {
   const described = (await read())['x-websockets'];
   expect(Object.keys(described)).toEqual(Object.values(SOCKETS).map(({ path }) => path));
-  for (const [path, { withCookie, query }] of Object.entries(described)) {
+  for (const [path, { withCookie, parameters }] of Object.entries(described)) {
     for (const each of [path, withCookie]) {
       const answer = await door.send('GET', each.replace(/[{}]/g, ''));
       answer.refused(426, 'upgrade_required');
     }
     const { kind } = readSocketPath(path) ?? {};
-    expect(query).toEqual(Object.keys(SOCKETS[kind!].query.shape));
+    const of = (place: string): Parameter[] => parameters.filter((one) => one.in === place);
+    expect(of('path').map(({ name }) => `{${name}}`)).toEqual(path.match(/\{\w+\}/g));
+    const names = Object.keys(SOCKETS[kind!].query.shape);
+    expect(of('query').map(({ name }) => name)).toEqual(names);
+    for (const { schema, description } of of('query')) {
+      expect(schema).toMatchObject({ type: expect.any(String) });
+      expect(description).toEqual(expect.any(String));
+    }
   }
 });
 
-it('has every webhook that a session can ask for', async () => {
-  expect(Object.keys((await read()).webhooks)).toEqual(Object.keys(Webhooks.shape));
+it('says of every stream what its events are and how it is resumed', async () => {
+  const { paths } = await read();
+  const streams = Object.entries(paths).flatMap(([path, { get }]) => {
+    const { responses, parameters } = (get ?? {}) as {
+      responses?: Record<string, { content?: Record<string, { 'x-event-data'?: { $ref: string } }> }>;
+      parameters?: Parameter[];
+    };
+    const content = responses?.['200']?.content?.['text/event-stream'];
+    return content === undefined ? [] : [{ path, data: content['x-event-data']?.$ref, parameters }];
+  });
+  expect(streams.map(({ path, data }) => [path, data?.split('/').at(-1)])).toEqual([
+    ['/api/v1/local/session/{namespace}/{sessionId}/events', 'SessionEvent'],
+    ['/api/v1/local/session/{namespace}/{sessionId}/logs', 'LogEvent'],
+    ['/api/v1/local/events', 'ManagerEvent'],
+  ]);
+  for (const { parameters } of streams) {
+    const names = parameters?.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['after', 'last-event-id']));
+  }
+});
+
+it('has every webhook that a session can ask for, and the calls of custom tools', async () => {
+  expect(Object.keys((await read()).webhooks)).toEqual([...Object.keys(Webhooks.shape), 'customTool']);
 });
 
 it('says the same as before', async () => {

@@ -187,7 +187,13 @@ export const LogTag = z.discriminatedUnion('type', [
   z.object({ type: z.literal('sensitive'), mdcMap }),
 ]);
 
-const log = { text: z.string(), tags: z.array(LogTag), timestamp: Time };
+const log = {
+  text: z.string(),
+  tags: z.array(LogTag),
+  timestamp: Time,
+  /** Only on sockets that were opened with `after`. */
+  seq: z.number().int().optional(),
+};
 export const LogEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('info'), ...log }),
   z.object({ type: z.literal('warning'), ...log }),
