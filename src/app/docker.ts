@@ -101,8 +101,11 @@ function dockerOptions(config: Config, parts: DockerParts): DockerRuntimeOptions
     ...(living !== undefined && { living }),
     ...(docker.address !== undefined && { address: docker.address }),
     debugEnvironment: debug.additionalDockerEnvironment,
-    containerTemporaryFolder: docker.containerTemporaryDirectory,
-    containerPathSeparator: docker.containerPathSeparator,
+    filePlace: {
+      folder: docker.containerTemporaryDirectory,
+      nameSeparator: docker.containerNameSeparator,
+      pathSeparator: docker.containerPathSeparator,
+    },
     subnetPool: docker.subnetPool,
     responseTimeoutMs: docker.responseTimeout,
     pingTimeoutMs: Math.min(docker.connectionTimeout, 5_000),

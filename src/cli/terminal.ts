@@ -41,7 +41,8 @@ export function processTerminal(): Terminal {
     colors: pc.createColors(coloured(process.stdout)),
     noteColors: pc.createColors(coloured(process.stderr)),
     get width() {
-      return process.stdout.isTTY ? process.stdout.columns : undefined;
+      // A terminal that does not know its width says 0.
+      return process.stdout.isTTY ? process.stdout.columns || undefined : undefined;
     },
     cwd: process.cwd(),
     environment,

@@ -46,6 +46,11 @@ export class Watch {
     for (const { observer } of this.watchers) observer.noted?.(fact);
   }
 
+  /** Resolves when all lines told so far are kept, as far as that can be done. Never rejects. */
+  async kept(): Promise<void> {
+    await Promise.allSettled(this.watchers.map(({ observer }) => observer.kept?.()));
+  }
+
   end(ending: Ending): void {
     if (this.ending) return;
     this.ending = ending;

@@ -45,6 +45,8 @@ export interface Limits {
   /** A program that ignores the request cannot be ended by force. */
   readonly force?: string;
   readonly secondLife?: string;
+  /** Endings that nobody wrote down are gone with the server. */
+  readonly endings?: string;
 }
 
 /** One for each test file (each runs in a process of its own): what others run on this machine is not ours to see. */
@@ -353,6 +355,24 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>,
         const ending = await watching.end;
         expect(['exited', 'signalled', 'lost']).toContain(ending.kind);
         expect(await later.list()).toEqual([]);
+        await later.close();
+      },
+    );
+
+    unless(limits.endings)(
+      `tells a later life of the server how it ended, until that is written down${because(limits.endings)}`,
+      async () => {
+        const handle = await launch({ does: 'print', lines: ['last words'], code: 1 });
+        const ending = await new Ears().attachTo(runtime, handle).end;
+        // The server is killed here: it was told, and wrote nothing down.
+        const later = await world.secondLife!();
+        expect(await later.ended!()).toEqual([
+          { handle: expect.objectContaining({ id: handle.id }), labels: labels() },
+        ]);
+        expect(await new Ears().attachTo(later, handle).end).toEqual(ending);
+        await later.release!(handle);
+        expect(await later.ended!()).toEqual([]);
+        expect(await new Ears().attachTo(later, handle).end).toMatchObject({ kind: 'lost' });
         await later.close();
       },
     );

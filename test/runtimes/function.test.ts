@@ -66,6 +66,7 @@ runtimeContract('the function runtime', functionWorld, {
   signals: 'a function gets no signals',
   force: 'a function cannot be ended by force',
   secondLife: 'functions live inside the server',
+  endings: 'functions live inside the server',
   count: 'what a function prints before anybody attached is bounded',
 });
 

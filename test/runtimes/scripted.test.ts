@@ -70,6 +70,7 @@ runtimeContract(
     stderr: 'a script prints on stdout only',
     environment: 'a script has no environment',
     secondLife: 'scripts live inside the server',
+    endings: 'scripts live inside the server',
   },
 );
 

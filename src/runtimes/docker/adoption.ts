@@ -19,7 +19,10 @@ import { FOLDER_IN_CONTAINER, type SocketDoors } from './socket-door.ts';
 import { LABEL, labelsIn } from './spec.ts';
 
 /** What the runtime lends. */
-export interface AdoptionParts extends Pick<ContainerParts, 'engine' | 'watcher' | 'now' | 'output'> {
+export interface AdoptionParts extends Pick<
+  ContainerParts,
+  'engine' | 'watcher' | 'endings' | 'kept' | 'now' | 'output'
+> {
   readonly instance: string;
   readonly networks: Networks;
   readonly sockets: SocketDoors;
@@ -62,7 +65,10 @@ export class Adoption {
       await container?.recall(observer);
       if (!isWanted) return;
       if (container === undefined) {
-        watch.end(lost('Nobody knows this container: it is gone, and nobody saw how it ended.'));
+        const kept = await this.parts.kept.find(id);
+        watch.end(
+          kept?.ending ?? lost('Nobody knows this container: it is gone, and nobody saw how it ended.'),
+        );
         return;
       }
       inner = container.attach({
@@ -70,6 +76,7 @@ export class Adoption {
         dropped: (bytes) => watch.dropped(bytes),
         visible: (seen) => watch.visible(seen),
         noted: (fact) => watch.noted(fact),
+        kept: () => watch.kept(),
       });
       void container.look();
       void inner.ended.then((ending) => watch.end(ending));
@@ -126,7 +133,7 @@ export class Adoption {
   }
 
   private async begin(id: string): Promise<Container | undefined> {
-    const { engine, watcher, now, output, instance, files, keep } = this.parts;
+    const { engine, watcher, endings, kept, now, output, instance, files, keep } = this.parts;
     const facts = await engine
       .json<Facts>({ path: `/containers/${encodeURIComponent(id)}/json` })
       .catch((error: unknown) => {
@@ -139,6 +146,8 @@ export class Adoption {
     const container = new Container({
       engine,
       watcher,
+      endings,
+      kept,
       now,
       id: facts.Id,
       labels,

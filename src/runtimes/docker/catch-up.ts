@@ -28,6 +28,8 @@ export class LineMemory {
   stamp: { readonly text: string; readonly entries: number } | undefined;
   /** Lines of each stream heard after that entry, or since the container started. */
   counts: Record<Line['io'], number> = { out: 0, error: 0 };
+  /** What was heard was heard by an earlier life: since then the log may have been rotated. */
+  isRecalled = false;
   private readonly last: Heard[] = [];
   private weight = 0;
   private heardAt = 0;
@@ -55,6 +57,7 @@ export class LineMemory {
   recall(place: string, kept: readonly Pick<Line, 'io' | 'text' | 'time'>[]): void {
     const match = /^(\d+)\/(\d+)\/(\d+)(?: (\d+)@(.+))?$/.exec(place);
     if (match === null) return;
+    this.isRecalled = true;
     const [, out, error, weight, entries, text] = match;
     this.counts = { out: Number(out), error: Number(error) };
     this.weight = Number(weight);
@@ -145,25 +148,32 @@ export class CatchUp {
   }
 }
 
+/** A line of a log: what it may be known by (`keyOf`), as it was said and as it was kept. */
+export type LogLine = readonly string[];
+
 /**
- * How many lines of each stream at the beginning of a log were heard already: of all places where the last lines
- * heard stand, the longest match counts, and the later one of two equals.
+ * How many lines of each stream at the beginning of a log were heard already: up to where the longest piece of the last
+ * lines heard stands. Where several do, the number counted decides, then the later one. None stands there when the
+ * log's beginning, and they with it, was rotated away.
  */
 export function heardOf(
   memory: LineMemory,
-  log: Readonly<Record<Line['io'], readonly string[]>>,
+  log: Readonly<Record<Line['io'], readonly LogLine[]>>,
 ): Record<Line['io'], number> {
   const place = (io: Line['io']): number => {
     const tail = memory.tail(io);
     const lines = log[io];
+    const counted = memory.counts[io];
+    if (tail.length === 0) return memory.isWhole ? counted : 0;
     let best = 0;
     let longest = 0;
     for (let end = lines.length; end > 0; end -= 1) {
       let length = 0;
-      while (length < tail.length && length < end && lines[end - 1 - length] === tail.at(-1 - length))
+      while (length < tail.length && length < end && lines[end - 1 - length]?.includes(tail.at(-1 - length)!))
         length += 1;
-      if (length > longest) [longest, best] = [length, end];
-      if (longest === tail.length) break;
+      if (length > longest || (length > 0 && length === longest && end === counted))
+        [longest, best] = [length, end];
+      if (longest === tail.length && end <= counted) break;
     }
     return best;
   };

@@ -1,7 +1,7 @@
 /**
  * One container that lives, or has ended and was not told of yet. C1: the story ends in this order: it is seen to have
- * ended (by inspecting it; everything else is a hint), its output is read to the end, it is removed with its volumes,
- * what it had besides is let go, its ending is told. C2: it waits with that until somebody attached, or asked it to
+ * ended (by inspecting it; everything else is a hint), its output is read to the end, both are kept where a crash does
+ * not reach them, it is removed with its volumes, what it had besides is let go, its ending is told. C2: it waits with that until somebody attached, or asked it to
  * end. C3: an engine that cannot be seen says nothing about it.
  */
 import type { IncomingMessage } from 'node:http';
@@ -18,7 +18,9 @@ import { EngineRefusal, isRefusal } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { Grace } from './grace.ts';
 import { ContainerOutput } from './output.ts';
+import type { KeptEndings } from './kept-endings.ts';
 import { stopsContainers } from './place.ts';
+import type { Places } from './queue.ts';
 import { removeContainer } from './remove.ts';
 import { resumeFromLogs } from './resume.ts';
 import { REMEMBERED } from './catch-up.ts';
@@ -29,6 +31,9 @@ import { within } from './within.ts';
 export interface ContainerParts {
   readonly engine: Engine;
   readonly watcher: EngineWatcher;
+  /** Turns of what keeps an engine busy at the end of many containers: each has all of its time only then. */
+  readonly endings: Places;
+  readonly kept: KeptEndings;
   readonly id: string;
   readonly labels: Labels;
   readonly secrets: readonly string[];
@@ -48,8 +53,11 @@ const SECOND_LOOK = 2_000;
 const QUIET = 2_000;
 /** An out-of-memory kill may be told of this long after the death, ms. */
 const LATE_NEWS = 400;
-/** After SIGKILL it is gone within this, or something is wrong, ms. */
+/** After SIGKILL it has ended within this, or something is wrong, ms. */
 const AFTER_KILL = 20_000;
+/** The last words of a container that has ended are there within this, or are given up, ms. */
+const LAST_WORDS = 20_000;
+const SECOND = 1_000;
 
 /** See the top of the file. */
 export class Container {
@@ -253,7 +261,7 @@ export class Container {
 
   /** Goes on in the logs after the stream was cut. */
   private async resume(follow = true): Promise<void> {
-    await resumeFromLogs(this.parts.engine, this.id, this.output, follow);
+    await resumeFromLogs(this.parts.engine, this.id, this.output, { follow, mask: this.mask });
     if (this.isAbandoned) this.output.abandon();
   }
 
@@ -278,13 +286,16 @@ export class Container {
     this.waiting?.destroy();
     await this.wanted; // C2
     this.output.open();
-    const ending = await this.endingNow();
-    this.unwatch();
+    const { id, labels, kept } = this.parts;
+    const ending = endingOf(await this.endingNow(), this.lastLines.read());
     if (this.isUnseen) this.watch.visible(true);
-    await this.remove();
+    await this.watch.kept();
+    await kept.keep(id, { labels, ending });
+    await this.parts.endings.run(() => this.remove());
     await this.parts.release();
+    this.unwatch();
     const told = this.watch.isWatched;
-    this.watch.end(endingOf(ending, this.lastLines.read()));
+    this.watch.end(ending);
     this.settleConcluded(told);
   }
 
@@ -300,7 +311,10 @@ export class Container {
     const engineStoppedIt = wasCut && !this.wasAsked && (await stopsContainers(engine));
     // Its stream may have been cut before its last words, or never begun.
     if ((wasCut || this.parts.isEarlier === true) && !this.output.isFlowing)
-      await this.resume(false).catch(() => undefined);
+      await within(
+        this.resume(false).catch(() => undefined),
+        LAST_WORDS,
+      );
     await this.output.drained(QUIET);
     await this.output.finish();
     if (this.forsaken !== undefined) return lost(this.forsaken);
@@ -313,6 +327,7 @@ export class Container {
     }
     return endingFor(state, {
       sawOutOfMemory: this.sawOutOfMemory,
+      wasAsked: this.wasAsked,
       engineStoppedIt,
       firstErrorLine: this.firstErrorLine,
       memory,
@@ -333,26 +348,26 @@ export class Container {
   }
 
   private async terminate(): Promise<StopReceipt> {
-    const { engine, id } = this.parts;
+    const { engine, watcher, endings, id } = this.parts;
     this.settleWanted();
     try {
       if (!this.hasEnded) {
         if (!this.grace.isOver) await this.signal('SIGTERM');
         await this.grace.wait(this.ended);
         if (!this.hasEnded) {
-          await this.signal('SIGKILL');
-          await within(this.ended, AFTER_KILL, () => void this.look());
+          await endings.run(async () => {
+            await this.signal('SIGKILL');
+            await within(this.ended, AFTER_KILL, () => void this.look());
+          });
         }
         if (!this.hasEnded)
           return { gone: false, left: [`container ${id.slice(0, 12)}, which SIGKILL did not end`] };
       }
-      // With its network and files; bounded, because the engine may hang now.
-      const gone = this.concluded.then(() => true);
-      if (!(await within(gone, AFTER_KILL))) {
-        return {
-          gone: false,
-          left: [`container ${id.slice(0, 12)}, which has ended and is not removed yet`],
-        };
+      // With its network and files, in its turn. Each step has its end: only who is away is not waited for.
+      while (!(await within(this.concluded, SECOND))) {
+        if (!watcher.isEngineAway) continue;
+        const what = `container ${id.slice(0, 12)}, which has ended and is not removed yet`;
+        return { gone: false, left: [what] };
       }
       if (!this.isRemoved) {
         await removeContainer(engine, id);
@@ -360,7 +375,7 @@ export class Container {
       }
       return { gone: true, left: [] };
     } catch (error) {
-      this.parts.watcher.doubt();
+      watcher.doubt();
       return { gone: false, left: [`container ${id.slice(0, 12)} (${(error as Error).message})`] };
     }
   }

@@ -19,6 +19,8 @@ export interface ContainerState {
 export interface Circumstances {
   /** The engine told of memory that ran out (an event, which may come where the flag does not). */
   readonly sawOutOfMemory: boolean;
+  /** It was asked to end, and killed when it did not. */
+  readonly wasAsked: boolean;
   /** The engine went away while it ran and stops containers when it does. */
   readonly engineStoppedIt: boolean;
   /** What it printed on stderr first. */
@@ -37,6 +39,11 @@ const SIGNALS = new Map(
 const SIGNALLED = 128;
 const KILLED = SIGNALLED + 9;
 const ABORTED = SIGNALLED + 6;
+const HEAP_FULL = ' Node ends so when its heap is full: raise --max-old-space-size, and the memory with it.';
+/** The engine begins to watch a container's memory a moment after its start, ms. */
+const MOMENT = 1_000;
+const UNNOTICED =
+  ' Perhaps it used up its memory at once: the engine does not always notice that of a program that just began.';
 
 /** What a container's end means for its agent; the last lines are the caller's to add. */
 export function endingFor(state: ContainerState, about: Circumstances): Ending {
@@ -60,10 +67,8 @@ export function endingFor(state: ContainerState, about: Circumstances): Ending {
   // A shell's way of saying it, and the init process's: the program itself ended by a signal.
   if (signal !== undefined) {
     const ended = endedBySignal(signal, time);
-    const more =
-      exitCode === ABORTED
-        ? ' Node ends so when its heap is full: raise --max-old-space-size, and the memory with it.'
-        : '';
+    const isUnexplained = exitCode === KILLED && !about.wasAsked && hadJustBegun(state);
+    const more = exitCode === ABORTED ? HEAP_FULL : isUnexplained ? UNNOTICED : '';
     return { ...ended, exitCode, detail: `${ended.detail.slice(0, -1)} (exit code ${exitCode}).${more}` };
   }
   const ended = exitedWith(exitCode, time);
@@ -81,6 +86,10 @@ function couldNotStart(exitCode: number, line: string | undefined): string | und
   const [, program, why] = match ?? podman ?? [];
   if (program === undefined) return undefined;
   return `The image has no program ${program} that can be run (${why}); check its entrypoint and the command of runtimes.docker.`;
+}
+
+function hadJustBegun({ StartedAt, FinishedAt }: ContainerState): boolean {
+  return (timeOf(FinishedAt) ?? Infinity) - (timeOf(StartedAt) ?? 0) < MOMENT;
 }
 
 function timeOf(text: string | undefined): number | undefined {

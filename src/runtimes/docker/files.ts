@@ -17,21 +17,31 @@ export interface PlacedFiles {
   readonly sources: readonly string[];
 }
 
+/** Where files stand in a container, and how its paths are written. */
+export interface FilePlace {
+  /** Default `/tmp`. */
+  readonly folder?: string;
+  /** Between the names of a path. Default `/`. */
+  readonly nameSeparator?: string;
+  /** Between the paths of a list. Default `:`. */
+  readonly pathSeparator?: string;
+}
+
 /** From the variables of files that were written on this machine to those of the container. */
 export function placeFiles(
   written: Readonly<Record<string, string>>,
-  folder: string,
-  separator: string,
+  { folder = '/tmp', nameSeparator = '/', pathSeparator = ':' }: FilePlace = {},
 ): PlacedFiles {
+  const into = folder.endsWith(nameSeparator) ? folder : folder + nameSeparator;
   const mounts: Mount[] = [];
   const variables: Record<string, string> = {};
   for (const [variable, paths] of Object.entries(written)) {
     const targets = paths.split(delimiter).map((source) => {
-      const target = `${folder.replace(/\/$/, '')}/coral-${basename(source)}`;
+      const target = `${into}coral-${basename(source)}`;
       mounts.push({ source, target, readOnly: true });
       return target;
     });
-    variables[variable] = targets.join(separator);
+    variables[variable] = targets.join(pathSeparator);
   }
   return { mounts, variables, sources: mounts.map(({ source }) => source) };
 }

@@ -4,29 +4,17 @@
  * has one address at which its containers reach the server.
  */
 import { createHash } from 'node:crypto';
-import { networkInterfaces } from 'node:os';
 import type { Labels } from '../../domain/launch.ts';
 import type { AgentDoor, AgentDoors } from '../../ports/agent-doors.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
 import { EngineRefusal, EngineUnreachable, isRefusal } from './engine.ts';
 import type { Engine } from './engine.ts';
-import { LABEL } from './spec.ts';
-import { addressAt, blockOf, freeSubnets } from './subnets.ts';
-import type { Block } from './subnets.ts';
+import { gatewayOf, interfaceBlocks, subnetsOf } from './network-facts.ts';
+import type { NetworkFacts } from './network-facts.ts';
 import { HOST_NAME } from './place.ts';
-import type { Place } from './place.ts';
-
-/** What the engine tells of a network; what is used of it. */
-interface NetworkFacts {
-  readonly Id: string;
-  readonly Name: string;
-  readonly Labels?: Readonly<Record<string, string>> | null;
-  readonly IPAM?: {
-    readonly Config?: readonly { readonly Subnet?: string; readonly Gateway?: string }[] | null;
-  };
-  readonly Options?: Readonly<Record<string, string>> | null;
-  readonly Containers?: Readonly<Record<string, { readonly IPv4Address?: string }>> | null;
-}
+import type { Place, Surroundings } from './place.ts';
+import { LABEL } from './spec.ts';
+import { blockOf, freeSubnets } from './subnets.ts';
 
 /** A network as a container joins it; to be given back with `leave`, once. */
 export interface Joined {
@@ -36,6 +24,11 @@ export interface Joined {
   readonly address: string | undefined;
   /** `NAME:ADDRESS`. */
   readonly extraHosts: readonly string[];
+  /**
+   * To be called between a container's creation and its start, with its id: Podman makes a network's address with its
+   * first container, and only then a door can be opened there.
+   */
+  appear(container: string): Promise<void>;
   leave(): Promise<void>;
 }
 
@@ -55,7 +48,7 @@ export interface NetworksOptions {
   readonly address?: string;
   /** Where session networks take their subnets from. */
   readonly pool: string;
-  readonly place: () => Promise<Place>;
+  readonly surroundings: Surroundings;
 }
 
 interface Network {
@@ -71,6 +64,8 @@ interface Network {
 }
 
 const TRIES = 64;
+/** Podman's own API, which has a step between creating and starting. */
+const LIBPOD = '/v4.0.0/libpod';
 /** What fits into one subnet besides its gateway and the server's own container. */
 const ROOM = 12;
 
@@ -85,7 +80,8 @@ export class Networks {
   /** Joins the network that a definition asks for; `port` is the server's. */
   async join(wanted: string, labels: Labels, port: number): Promise<Joined> {
     if (wanted === 'none') {
-      return { mode: 'none', address: undefined, extraHosts: [], leave: async () => undefined };
+      const nothing = async (): Promise<void> => undefined;
+      return { mode: 'none', address: undefined, extraHosts: [], appear: nothing, leave: nothing };
     }
     const own = wanted === 'session' || wanted === 'internal';
     const base = own ? this.nameFor(labels.session, wanted === 'internal') : wanted;
@@ -95,7 +91,7 @@ export class Networks {
         own ? this.create(name, wanted === 'internal', labels) : this.existing(name);
       const network = this.networks.get(name) ?? (await this.enter(await facts(), own));
       try {
-        const door = await this.doorOf(network);
+        const door = await this.doorOf(network).catch((error: unknown) => this.postponed(error));
         this.networks.set(name, network);
         network.users += 1;
         return { network, door, name };
@@ -106,8 +102,12 @@ export class Networks {
     });
     return {
       mode: network.id,
-      address: this.addressIn(network, door?.port ?? port),
+      // A door that is opened later has the server's own port: nobody else can have taken it at an address to come.
+      address: this.addressIn(network, door === undefined || door === 'later' ? port : door.port),
       extraHosts: /^[\d.]+$/.test(network.host) ? [`${HOST_NAME}:${network.host}`] : [],
+      appear: async (container) => {
+        if (door === 'later') await this.inTurn(base, () => this.openLate(network, container, port));
+      },
       leave: this.leaving(base, name),
     };
   }
@@ -184,7 +184,7 @@ export class Networks {
   /** `told`: the server's address in it, as a container of an earlier life knows it. */
   private async enter(facts: NetworkFacts, own: boolean, told?: string): Promise<Network> {
     try {
-      const { host, listen } = await this.hostIn(facts, await this.options.place(), told);
+      const { host, listen } = await this.hostIn(facts, (await this.options.surroundings.look()).place, told);
       const { address: addressThere, self } = host;
       return { id: facts.Id, host: addressThere, listen, doors: [], own, self, users: 0 };
     } catch (error) {
@@ -204,6 +204,23 @@ export class Networks {
     const door = await maker.open({ host: listen, ...(port !== undefined && { port }) });
     doors.push(door);
     return door;
+  }
+
+  /** Podman's bridge comes with the first container. */
+  private async postponed(error: unknown): Promise<'later'> {
+    const isToCome = (error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL';
+    if (isToCome && (await this.options.surroundings.look()).facts.isPodman) return 'later';
+    throw error;
+  }
+
+  /** Makes what a container needs before it is started, its network among it, and opens the door there. */
+  private async openLate(network: Network, container: string, port: number): Promise<void> {
+    try {
+      await this.options.engine.text({ method: 'POST', path: `${LIBPOD}/containers/${container}/init` });
+      await this.doorOf(network, port);
+    } catch (error) {
+      throw unreachable(network.id, error);
+    }
   }
 
   /** N3: under which address, and where a listener is to stand for it. */
@@ -357,29 +374,4 @@ export async function removeNetwork(engine: Engine, id: string): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
-}
-
-/** The engine does not always tell a network's gateway: then it is the bridge's address, or the subnet's first. */
-function gatewayOf({ IPAM, Options }: NetworkFacts): string | undefined {
-  const told = IPAM?.Config?.map(({ Gateway }) => Gateway).find((one) => one?.includes('.'));
-  if (told !== undefined) return told;
-  const bridge = networkInterfaces()[Options?.['com.docker.network.bridge.name'] ?? ''];
-  const own = bridge?.find(({ family }) => family === 'IPv4')?.address;
-  if (own !== undefined) return own;
-  const subnet = IPAM?.Config?.map(({ Subnet }) => blockOf(Subnet ?? '')).find((one) => one !== undefined);
-  return subnet === undefined ? undefined : addressAt(subnet.from + 1);
-}
-
-function subnetsOf({ IPAM }: NetworkFacts): Block[] {
-  return (IPAM?.Config ?? [])
-    .map(({ Subnet }) => blockOf(Subnet ?? ''))
-    .filter((block) => block !== undefined);
-}
-
-/** Networks of this machine that the engine knows nothing of. */
-function interfaceBlocks(): Block[] {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .map(({ cidr }) => blockOf(cidr ?? ''))
-    .filter((block) => block !== undefined);
 }

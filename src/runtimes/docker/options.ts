@@ -6,6 +6,7 @@ import type { AgentDoors } from '../../ports/agent-doors.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Living } from '../../ports/runtime.ts';
 import type { EngineTls } from './engine.ts';
+import type { FilePlace } from './files.ts';
 import type { OutputLimits } from '../output-gate.ts';
 
 /** Where session networks take their subnets from when nobody says. */
@@ -33,10 +34,8 @@ export interface DockerRuntimeOptions {
   readonly address?: string;
   /** The operator's additional variables for every agent; all but CORAL_* win over the agent's own. */
   readonly debugEnvironment?: Readonly<Record<string, string>>;
-  /** Default `/tmp`. */
-  readonly containerTemporaryFolder?: string;
-  /** Between the paths of a list of files. Default `:`. */
-  readonly containerPathSeparator?: string;
+  /** Where option files stand in containers. */
+  readonly filePlace?: FilePlace;
   /** Where session networks take their /28 subnets from. Default `10.209.0.0/16`. */
   readonly subnetPool?: string;
   /** For an answer of the engine, ms. Default 30,000. */

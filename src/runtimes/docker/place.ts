@@ -3,7 +3,7 @@
  * in a container of that engine (then it joins the networks itself), or elsewhere: a virtual machine's other side
  * (Docker Desktop), outside a user's network namespace (rootless), another machine.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { EngineRefusal } from './engine.ts';
 import type { Engine } from './engine.ts';
@@ -27,6 +27,26 @@ export interface EngineFacts {
   readonly rootless: boolean;
 }
 
+/** What an engine is and where this process runs, as seen from it: asked once, and after a failure again. */
+export class Surroundings {
+  private known: Promise<{ readonly facts: EngineFacts; readonly place: Place }> | undefined;
+
+  constructor(private readonly engine: Engine) {}
+
+  look(): Promise<{ readonly facts: EngineFacts; readonly place: Place }> {
+    this.known ??= this.ask().catch((error: unknown) => {
+      this.known = undefined;
+      throw error;
+    });
+    return this.known;
+  }
+
+  private async ask(): Promise<{ readonly facts: EngineFacts; readonly place: Place }> {
+    const facts = await factsOf(this.engine);
+    return { facts, place: await findPlace(this.engine, facts) };
+  }
+}
+
 interface Info {
   readonly NCPU?: number;
   readonly LiveRestoreEnabled?: boolean;
@@ -39,7 +59,7 @@ interface Version {
 }
 
 /** Asks an engine what it is. */
-export async function factsOf(engine: Engine): Promise<EngineFacts> {
+async function factsOf(engine: Engine): Promise<EngineFacts> {
   const [info, version] = await Promise.all([
     engine.json<Info>({ path: '/info' }),
     engine.json<Version>({ path: '/version' }),
@@ -60,7 +80,7 @@ export async function stopsContainers(engine: Engine): Promise<boolean> {
 }
 
 /** Finds where this process runs, as seen from an engine. */
-export async function findPlace(engine: Engine, facts: EngineFacts): Promise<Place> {
+async function findPlace(engine: Engine, facts: EngineFacts): Promise<Place> {
   const self = await ownContainer(engine);
   if (self !== undefined) return { type: 'container', id: self };
   if (process.platform !== 'linux' || facts.operatingSystem.includes('Docker Desktop'))
@@ -72,17 +92,32 @@ export async function findPlace(engine: Engine, facts: EngineFacts): Promise<Pla
   return { type: 'host' };
 }
 
-/** The id of the container this process runs in, when it is one of this engine's. */
+/** The id of the container whose network this process has, when it is one of this engine's. */
 async function ownContainer(engine: Engine): Promise<string | undefined> {
   if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return undefined;
+  // Its host name is its id unless somebody chose another; the files that the engine mounted into it name it always.
+  const [, mounted] = /\/(?:overlay-)?containers\/([0-9a-f]{64})\//.exec(mounts()) ?? [];
+  for (const name of [mounted, hostname()]) {
+    if (name === undefined) continue;
+    try {
+      const { Id, HostConfig } = await engine.json<{ Id: string; HostConfig?: { NetworkMode?: string } }>({
+        path: `/containers/${encodeURIComponent(name)}/json`,
+      });
+      const mode = HostConfig?.NetworkMode ?? '';
+      if (mode === 'host') return undefined;
+      return /^container:(.+)$/.exec(mode)?.[1] ?? Id;
+    } catch (error) {
+      if (!(error instanceof EngineRefusal)) throw error;
+    }
+  }
+  return undefined;
+}
+
+function mounts(): string {
   try {
-    const found = await engine.json<{ Id: string }>({
-      path: `/containers/${encodeURIComponent(hostname())}/json`,
-    });
-    return found.Id;
-  } catch (error) {
-    if (error instanceof EngineRefusal) return undefined;
-    throw error;
+    return readFileSync('/proc/self/mountinfo', 'utf8');
+  } catch {
+    return '';
   }
 }
 

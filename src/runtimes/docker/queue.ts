@@ -1,4 +1,4 @@
-/** So many at a time, the others in the order they came: an engine gains nothing from more launches at once. */
+/** So many at a time, the others in the order they came: an engine gains nothing from more at once. */
 
 /** Places for work under way at once. */
 export class Places {
@@ -7,11 +7,21 @@ export class Places {
 
   constructor(private readonly places: number) {}
 
+  /** Does it in its turn. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    const giveBack = await this.take();
+    try {
+      return await work();
+    } finally {
+      giveBack();
+    }
+  }
+
   /** Resolves with what gives the place back (once). `queued` is called when there is none for now; aborting rejects. */
-  async take(signal: AbortSignal, queued: (before: number) => void): Promise<() => void> {
+  async take(signal?: AbortSignal, queued?: (before: number) => void): Promise<() => void> {
     if (this.taken < this.places) this.taken += 1;
     else {
-      queued(this.waiting.length);
+      queued?.(this.waiting.length);
       await this.turn(signal);
     }
     let isGiven = false;
@@ -24,10 +34,10 @@ export class Places {
     };
   }
 
-  private turn(signal: AbortSignal): Promise<void> {
+  private turn(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const mine = (): void => {
-        signal.removeEventListener('abort', giveUp);
+        signal?.removeEventListener('abort', giveUp);
         resolve();
       };
       const giveUp = (): void => {
@@ -36,7 +46,7 @@ export class Places {
         reject(new Error('given up'));
       };
       this.waiting.push(mine);
-      signal.addEventListener('abort', giveUp, { once: true });
+      signal?.addEventListener('abort', giveUp, { once: true });
     });
   }
 }

@@ -11,7 +11,7 @@ import { whyUnavailable } from './failure.ts';
 import { Networks } from './networks.ts';
 import type { Joined } from './networks.ts';
 import { SUBNET_POOL, type DockerRuntimeOptions } from './options.ts';
-import { factsOf, findPlace } from './place.ts';
+import { Surroundings } from './place.ts';
 import { PROBE_ARCHITECTURE, PROBE_PATH, probeArchive } from './probe-image.ts';
 import { removeContainer } from './remove.ts';
 import { LABEL } from './spec.ts';
@@ -92,7 +92,8 @@ interface Findings {
 async function look(engine: Engine, options: SelfCheckOptions, found: Findings): Promise<void> {
   const { runtime, port, name, signal } = options;
   const version = await engine.json<{ Version?: string; ApiVersion?: string }>({ path: '/version' });
-  const facts = await factsOf(engine);
+  const surroundings = new Surroundings(engine);
+  const { facts } = await surroundings.look();
   const kind = facts.isPodman ? 'Podman' : 'Docker Engine';
   found.engine = `${kind} ${version.Version ?? '?'}, API ${version.ApiVersion ?? '?'}`;
   if (isOlder(version.ApiVersion)) {
@@ -106,7 +107,7 @@ async function look(engine: Engine, options: SelfCheckOptions, found: Findings):
     engine,
     instance,
     pool,
-    place: () => findPlace(engine, facts),
+    surroundings,
     ...(doors !== undefined && { doors }),
     ...(address !== undefined && { address }),
   });
@@ -134,18 +135,11 @@ async function dial(
   joined: Joined,
   found: Findings,
 ): Promise<void> {
-  const { runtime, dialMs = DIAL_MS } = options;
+  const { runtime } = options;
   const { address } = joined as { address: string };
   const [host = '', port = ''] = address.split(':');
   if (!/^\d+\.\d+\.\d+\.\d+$/.test(host)) {
     found.notes.push(`${host} is a name that only containers know: whether they reach it was not tried.`);
-    return;
-  }
-  // What the operator names may be good from inside only.
-  if (runtime.address === undefined && !(await answers(address, dialMs))) {
-    found.problems.push(
-      `The agents' door at ${address} does not answer, even to this machine; look for a firewall that blocks its own addresses, or set docker.address.`,
-    );
     return;
   }
   const { Architecture } = await engine.json<{ Architecture?: string }>({ path: '/info' });
@@ -153,19 +147,19 @@ async function dial(
     found.notes.push(`Whether containers reach ${address} is tried on ${PROBE_ARCHITECTURE} only.`);
     return;
   }
-  const answer = await fromContainer(engine, options, joined.mode, host, Number(port));
+  const answer = await fromContainer(engine, options, joined, host, Number(port));
   if (answer === 0) found.reached = true;
   else found.problems.push(whyNot(answer, address, runtime.subnetPool ?? SUBNET_POOL));
 }
 
-/** 0, the error number of Linux, or nothing when no answer came in time. */
+/** 0, the error number of Linux, or nothing when no answer came in time; `shut`: not even this machine gets in. */
 async function fromContainer(
   engine: Engine,
   { runtime, name, signal, dialMs = DIAL_MS }: SelfCheckOptions,
-  network: string,
+  joined: Joined,
   host: string,
   port: number,
-): Promise<number | undefined> {
+): Promise<number | 'shut' | undefined> {
   const labels = { [LABEL.instance]: runtime.instance };
   const told = await engine.text({
     method: 'POST',
@@ -185,7 +179,7 @@ async function fromContainer(
       User: '65534:65534',
       Labels: labels,
       HostConfig: {
-        NetworkMode: network,
+        NetworkMode: joined.mode,
         ReadonlyRootfs: true,
         CapDrop: ['ALL'],
         SecurityOpt: ['no-new-privileges'],
@@ -194,6 +188,9 @@ async function fromContainer(
         PidsLimit: 8,
       },
     });
+    await joined.appear(id);
+    // What the operator names may be good from inside only.
+    if (runtime.address === undefined && !(await answers(`${host}:${port}`, dialMs))) return 'shut';
     await engine.text({ method: 'POST', path: `/containers/${id}/start` });
     const ended = await engine
       .json<{ StatusCode: number }>({
@@ -213,7 +210,9 @@ async function fromContainer(
   }
 }
 
-function whyNot(answer: number | undefined, address: string, pool: string): string {
+function whyNot(answer: number | 'shut' | undefined, address: string, pool: string): string {
+  if (answer === 'shut')
+    return `The agents' door at ${address} does not answer, even to this machine; look for a firewall that blocks its own addresses, or set docker.address.`;
   const what =
     answer === undefined
       ? 'what they send is dropped'

@@ -1,5 +1,5 @@
 /** What a launched container is given, what it may, how it ends; on a real engine. */
-import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { meaning } from '../../../src/domain/lifecycle.ts';
 import { agentDoors } from '../../../src/http/agent-doors.ts';
 import { LaunchFailure } from '../../../src/ports/runtime.ts';
 import type { Found, RuntimeFact } from '../../../src/ports/runtime.ts';
+import { isRefusal } from '../../../src/runtimes/docker/engine.ts';
 import { removeNetwork } from '../../../src/runtimes/docker/networks.ts';
 import { removeContainer } from '../../../src/runtimes/docker/remove.ts';
 import type { DockerRuntimeOptions } from '../../../src/runtimes/docker/runtime.ts';
@@ -171,6 +172,37 @@ describeDocker('a container', () => {
       shell('ip -o addr | grep -v " lo " | wc -l; ip route | grep -c default', { network }),
     );
     expect(text).toBe(network === 'none' ? '0\n0' : '1\n1');
+  });
+
+  it('joins a network that the operator made and allows, and leaves it there', async () => {
+    const name = `coral-test-named-${process.pid}`;
+    const { Id } = await world.engine.json<{ Id: string }>({
+      method: 'POST',
+      path: '/networks/create',
+      body: { Name: name, IPAM: { Config: [{ Subnet: '10.208.1.0/28' }] } },
+    });
+    closers.push(() => removeNetwork(world.engine, Id));
+    const inNamed = shell('ip route | grep -v default', { network: name });
+    expect(await failure(inNamed)).toMatch(new RegExp(`"${name}".*docker\\.policy\\.networks`));
+    await remake({ policy: { ...DEFAULT_POLICY, networks: [name] } });
+    expect(await output(inNamed)).toMatch(/^10\.208\.1\.0\/28 /);
+    await world.engine.text({ path: `/networks/${Id}` });
+  });
+
+  it('is told the address that the operator names', async () => {
+    await remake({ address: 'agents.example:4000' });
+    const address = world.runtime.addressOf(5555);
+    const spec = shell('echo $CORAL_API_URL', { network: 'session' });
+    const environment = { CORAL_API_URL: `http://${address}` };
+    expect(await output({ ...spec, address, environment })).toBe('http://agents.example:4000');
+  });
+
+  it('that prints faster than is taken is not made to wait: what is beyond is counted', async () => {
+    await remake({ output: { bytesPerSecond: 1, burst: 100_000, held: 10_000 } });
+    const ears = await launch(shell('yes 0123456789 | head -n 200000; exit 3'));
+    expect(await ears.end).toMatchObject({ kind: 'exited', exitCode: 3 });
+    expect(ears.droppedBytes).toBe(200_000 * 11 - ears.texts().length * 11);
+    expect(ears.droppedBytes).toBeGreaterThan(1_000_000);
   });
 
   it('shares a network of its own with its session, which goes with the last of them', async () => {
@@ -356,10 +388,8 @@ describeDocker('a container', () => {
     expect(socket.text).toMatch(/^srw-rw-rw-/);
     await ears.heard('http://localhost/mcp/v1/s/mcp');
     // Busybox has no client for Unix sockets; this machine's end of the same file does.
-    const [folder] = await import('node:fs/promises').then(({ readdir }) => readdir(world.folder));
-    const names = await import('node:fs/promises').then(({ readdir }) =>
-      readdir(join(world.folder, folder!)),
-    );
+    const [folder] = await readdir(world.folder);
+    const names = await readdir(join(world.folder, folder!));
     const answer = await new Promise<string>((resolve, reject) => {
       request(
         { socketPath: join(world.folder, folder!, names[0]!, 'coral.sock'), path: '/mcp/x' },
@@ -504,6 +534,26 @@ describeDocker('a container', () => {
       if (handle.id !== '') await world.runtime.stop(handle, 0).catch(() => undefined);
   };
 
+  it('is swept by itself, at the start and on a timer', async () => {
+    const stray = async (): Promise<string> => {
+      const { instance, session, agent } = labels();
+      const bears = { 'coral.instance': instance, 'coral.session': session, 'coral.agent': agent };
+      const body = { Image: BUSYBOX, Cmd: ['true'], Labels: { ...bears, 'coral.attempt': '1' } };
+      const call = { method: 'POST', path: '/containers/create', body } as const;
+      return (await world.engine.json<{ Id: string }>(call)).Id;
+    };
+    const isGone = (id: string): Promise<boolean> =>
+      world.engine.text({ path: `/containers/${id}/json` }).then(
+        () => false,
+        (error: unknown) => isRefusal(error, 404),
+      );
+    const before = await stray();
+    await remake({ sweepEveryMs: 50, now: () => Date.now() + 3_600_000 });
+    while (!(await isGone(before)));
+    const meanwhile = await stray();
+    while (!(await isGone(meanwhile)));
+  });
+
   it('takes the volumes that its image made with it', async () => {
     const before = await volumes();
     await busyboxImage(world.engine, 'coral-test/volume:1', ['VOLUME /data']);
@@ -513,15 +563,13 @@ describeDocker('a container', () => {
   const volumes = async (): Promise<number> =>
     (await world.engine.json<{ Volumes: unknown[] | null }>({ path: '/volumes' })).Volumes?.length ?? 0;
 
-  it('leaves nothing on this machine either', async () => {
+  it('leaves nothing on this machine either, once its end was written down', async () => {
     const files = [{ variable: 'KEY', parts: [Buffer.from('x')] }];
-    await output(shell('true', {}, { files }));
-    const folders = await import('node:fs/promises').then(({ readdir }) => readdir(world.folder));
-    for (const folder of folders) {
-      const inside = await import('node:fs/promises').then(({ readdir }) =>
-        readdir(join(world.folder, folder)),
-      );
-      expect(inside).toEqual([]);
+    const handle = await world.runtime.launch(shell('true', {}, { files }), noSignal(), new Ears());
+    await new Ears().attachTo(world.runtime, handle).end;
+    await world.runtime.release!(handle);
+    for (const folder of await readdir(world.folder)) {
+      expect(await readdir(join(world.folder, folder))).toEqual([]);
       expect((await stat(join(world.folder, folder))).mode & 0o077).toBe(0);
     }
   });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../src/domain/docker-policy.ts';
 import { CatchUp, heardOf, keyOf, LineMemory } from '../../../src/runtimes/docker/catch-up.ts';
 import { endingFor } from '../../../src/runtimes/docker/ending.ts';
+import { placeFiles } from '../../../src/runtimes/docker/files.ts';
 import { FrameParser } from '../../../src/runtimes/docker/frames.ts';
 import { referenceOf, registryOf } from '../../../src/runtimes/docker/image.ts';
 import { containerOf, labelsIn, labelsOf, nameOf } from '../../../src/runtimes/docker/spec.ts';
@@ -66,6 +67,21 @@ describe('names of images', () => {
   });
 });
 
+describe('option files in a container', () => {
+  it('stand where its paths and lists are written as the operator says', () => {
+    const written = { KEY: '/srv/x/0-KEY', LIST: '/srv/x/1-LIST.0:/srv/x/1-LIST.1' };
+    expect(placeFiles(written).variables).toEqual({
+      KEY: '/tmp/coral-0-KEY',
+      LIST: '/tmp/coral-1-LIST.0:/tmp/coral-1-LIST.1',
+    });
+    const windows = { folder: 'C:\\Temp', nameSeparator: '\\', pathSeparator: ';' };
+    expect(placeFiles(written, windows).variables).toEqual({
+      KEY: 'C:\\Temp\\coral-0-KEY',
+      LIST: 'C:\\Temp\\coral-1-LIST.0;C:\\Temp\\coral-1-LIST.1',
+    });
+  });
+});
+
 describe('the request for a container', () => {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a request's body is looked at key by key
   const body = (profile: 'standard' | 'strict' = 'standard', how = {}): Record<string, any> =>
@@ -97,6 +113,32 @@ describe('the request for a container', () => {
     });
     for (const key of ['Binds', 'Devices', 'PidMode', 'UsernsMode', 'UTSMode', 'VolumesFrom'])
       expect(body().HostConfig).not.toHaveProperty(key);
+  });
+
+  it('holds what the definition asks for', () => {
+    const { User, Cmd, HostConfig } = body('standard', {
+      command: ['run', '--fast'],
+      user: '1000:1000',
+      readOnly: true,
+      capabilities: ['NET_BIND_SERVICE'],
+      resources: { memory: 512 * 1024 ** 2, cpus: 1.5, pids: 256, shm: 32 * 1024 ** 2, gpus: 'all' },
+    });
+    expect([User, Cmd]).toEqual(['1000:1000', ['run', '--fast']]);
+    expect(HostConfig).toMatchObject({
+      Memory: 512 * 1024 ** 2,
+      MemorySwap: 512 * 1024 ** 2,
+      NanoCpus: 1.5e9,
+      PidsLimit: 256,
+      ShmSize: 32 * 1024 ** 2,
+      ReadonlyRootfs: true,
+      DeviceRequests: [{ Count: -1, Capabilities: [['gpu']] }],
+      CapAdd: expect.arrayContaining(['NET_BIND_SERVICE']),
+      Mounts: [{ Type: 'bind', Source: '/srv/data', Target: '/data', ReadOnly: true }],
+    });
+    expect(body('standard', { resources: { gpus: 2 } }).HostConfig.DeviceRequests).toMatchObject([
+      { Count: 2 },
+    ]);
+    expect(body().HostConfig).not.toHaveProperty('DeviceRequests');
   });
 
   it('is stricter under the strict profile: no capability, no root, nothing to write but /tmp', () => {
@@ -145,12 +187,18 @@ describe('subnets', () => {
 describe('an ending', () => {
   const about = {
     sawOutOfMemory: false,
+    wasAsked: false,
     engineStoppedIt: false,
     firstErrorLine: undefined,
     memory: 1024 ** 2,
     now: 1,
   };
   const state = (ExitCode: number, OOMKilled = false) => ({ Status: 'exited', ExitCode, OOMKilled });
+  const brief = {
+    ...state(137),
+    StartedAt: '2026-01-01T00:00:00.1Z',
+    FinishedAt: '2026-01-01T00:00:00.3Z',
+  };
 
   it.each([
     [state(0), {}, { kind: 'exited', exitCode: 0 }],
@@ -159,6 +207,8 @@ describe('an ending', () => {
     [state(143), {}, { kind: 'signalled', signal: 'SIGTERM' }],
     [state(134), {}, { kind: 'signalled', signal: 'SIGABRT', detail: expect.stringContaining('heap') }],
     [state(137, true), {}, { kind: 'out_of_memory' }],
+    [brief, {}, { kind: 'signalled', detail: expect.stringContaining('Perhaps it used up its memory') }],
+    [brief, { wasAsked: true }, { kind: 'signalled', detail: 'Ended by signal SIGKILL (exit code 137).' }],
     [state(137), { sawOutOfMemory: true }, { kind: 'out_of_memory' }],
     // The flag alone says only that some process of it was killed.
     [state(0, true), {}, { kind: 'exited', exitCode: 0, detail: expect.stringContaining('memory') }],
@@ -225,13 +275,26 @@ describe('going on in the logs', () => {
     expect(read(stamped, ['T2 b\n', 'T2 c\n', 'T2 d\n'])).toBe('d|');
   });
 
+  const logOf = (...lines: string[]) => ({
+    out: lines.map((line) => [keyOf(Buffer.from(line))]),
+    error: [],
+  });
+
   it('finds its place by the last lines heard when the beginning was rotated away', () => {
-    const log = {
-      out: ['tick', 'x', 'tick', 'tick', 'y'].map((text) => keyOf(Buffer.from(text))),
-      error: [],
-    };
+    const log = logOf('tick', 'x', 'tick', 'tick', 'y');
     expect(heardOf(memoryOf('gone', 'x', 'tick', 'tick'), log).out).toBe(4);
     expect(heardOf(memoryOf('gone'), log).out).toBe(0);
+  });
+
+  it('finds its place by the number heard when the last lines stand in several', () => {
+    expect(heardOf(memoryOf('x', 'x'), logOf('x', 'x', 'x', 'x')).out).toBe(2);
+    expect(heardOf(memoryOf('a', 'b', 'c'), logOf('c', 'x', 'c', 'x')).out).toBe(3);
+  });
+
+  it('knows a line by what was kept of it, where a secret was masked', () => {
+    const raw = (text: string): string => keyOf(Buffer.from(text));
+    const log = { out: [[raw('key 1234'), raw('key ***')], [raw('more')]], error: [] };
+    expect(heardOf(memoryOf('key ***'), log).out).toBe(1);
   });
 
   it('asks for logs from the last timestamp, with all its digits', () => {

@@ -4,8 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LaunchSpec } from '../../../src/domain/launch.ts';
+import { meaning } from '../../../src/domain/lifecycle.ts';
+import type { Line, Place } from '../../../src/ports/runtime.ts';
 import { Engine } from '../../../src/runtimes/docker/engine.ts';
 import { dockerRuntime } from '../../../src/runtimes/docker/runtime.ts';
 import { Ears, labels, noSignal } from '../../contracts/runtime.ts';
@@ -33,6 +35,23 @@ class SeeingEars extends Ears {
 
 const counting = (more = ''): LaunchSpec =>
   shell(`${more} i=0; while :; do i=$((i+1)); echo "line $i"; [ $((i % 20)) = 0 ] && sleep 0.05; done`);
+
+/** Remembers as the server's output store does: a later life of the server goes on behind what was kept. */
+class KeepingEars extends SeeingEars {
+  constructor(private readonly earlier: readonly Line[] = []) {
+    super();
+  }
+  resume(): Promise<Place | undefined> {
+    return Promise.resolve(this.earlier.at(-1)?.at);
+  }
+  newest(limit: number): Promise<readonly Line[]> {
+    return Promise.resolve(this.earlier.slice(-limit));
+  }
+  /** Everything that was kept, by this life and those before it. */
+  get all(): string[] {
+    return [...this.earlier, ...this.lines].map(({ text }) => text);
+  }
+}
 
 function expectEveryLineOnce(texts: readonly string[]): void {
   expect(texts.slice(0, 10)).toEqual(Array.from({ length: 10 }, (_, n) => `line ${n + 1}`));
@@ -191,6 +210,127 @@ describeDocker('an engine with live-restore', () => {
     await own.start();
     expect(await world.runtime.stop(found!.handle, 0)).toEqual({ gone: true, left: [] });
     expect((await ears.end).kind).toBe('signalled');
+  });
+});
+
+describeDocker('an engine that is restarted while the server is away', () => {
+  it.each(['SIGKILL', 'SIGTERM'] as const)(
+    'keeps its containers with live-restore (%s): the next server goes on, and no line is lost or told twice',
+    async (signal) => {
+      const own = await OwnEngine.begin({ liveRestore: true });
+      const world = await dockerWorld({ endpoint: own.endpoint });
+      const first = new KeepingEars();
+      const handle = await world.runtime.launch(counting(), noSignal(), first);
+      first.attachTo(world.runtime, handle);
+      await first.heard('line 100');
+      await world.runtime.close();
+      await own.signal(signal);
+      await own.start();
+
+      const later = await world.secondLife!();
+      expect((await later.list()).map((found) => found.handle)).toEqual([handle]);
+      const second = new KeepingEars(first.lines).attachTo(later, handle);
+      await second.heard(`line ${first.lines.length + 200}`);
+      expect(await later.stop(handle, 0)).toEqual({ gone: true, left: [] });
+      expect(await second.end).toMatchObject({ kind: 'signalled', signal: 'SIGKILL' });
+      expectEveryLineOnce(second.all);
+      expect(await leftIn(world.engine)).toEqual([]);
+      await later.close();
+      await world.close();
+      await own.end();
+    },
+  );
+
+  it.each(['SIGKILL', 'SIGTERM'] as const)(
+    'ends them without live-restore (%s), which the next server tells once',
+    async (signal) => {
+      const own = await OwnEngine.begin({ liveRestore: false });
+      const world = await dockerWorld({ endpoint: own.endpoint });
+      const first = new KeepingEars();
+      const handle = await world.runtime.launch(shell('echo ready; exec sleep 1000'), noSignal(), first);
+      first.attachTo(world.runtime, handle);
+      await first.heard('ready');
+      await world.runtime.close();
+      await own.signal(signal);
+      await own.start();
+
+      const later = await world.secondLife!();
+      expect(await later.list()).toEqual([]);
+      expect((await later.ended!()).map((found) => found.handle)).toEqual([handle]);
+      const second = new KeepingEars(first.lines).attachTo(later, handle);
+      const ending = await second.end;
+      expect(ending.kind).toBe('signalled');
+      expect(meaning(ending, undefined, 0).reason).toBe('killed');
+      expect(second.all).toEqual(['ready']);
+      await later.release!(handle);
+      expect(await later.ended!()).toEqual([]);
+      expect(await leftIn(world.engine)).toEqual([]);
+      await later.close();
+      await world.close();
+      await own.end();
+    },
+  );
+});
+
+describeDocker('a server that comes back to a log that was rotated', () => {
+  /** Of a thousand bytes each: two files of the log hold some 30,000 of them. */
+  const long = (count: number): string => `yes "$x" | head -n ${count} | cat -n`;
+  const inTwoParts = (before: number, after: number): LaunchSpec =>
+    shell(
+      `x=$(head -c 1000 /dev/zero | tr "\\0" x); go=; trap 'go=1' USR1; ${long(before)}; echo written
+       while [ -z "$go" ]; do sleep 0.05; done; ${long(after)}; echo over; exit 5`,
+      { resources: { memory: 256 * 1024 ** 2, pids: 64 } },
+    );
+  const numbers = (texts: readonly string[]): number[] =>
+    texts.flatMap((text) => (text.endsWith('x') ? [Number(text.slice(0, 7))] : []));
+  const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n + 1);
+  let world: DockerWorld;
+  beforeEach(async () => {
+    world = await dockerWorld({ output: { bytesPerSecond: 2 ** 30, burst: 2 ** 30, held: 0 } });
+  });
+  afterEach(async () => {
+    expect(await leftIn(world.engine)).toEqual([]);
+    await world.close();
+  });
+  /** What the two lives were told, and how it ended: the first goes when the first part was printed. */
+  const tell = async (spec: LaunchSpec, whileAway: boolean): Promise<KeepingEars> => {
+    const first = new KeepingEars();
+    const handle = await world.runtime.launch(spec, noSignal(), first);
+    first.attachTo(world.runtime, handle);
+    await first.heard('written');
+    await world.runtime.close();
+    const goOn = {
+      method: 'POST',
+      path: `/containers/${handle.id}/kill`,
+      query: { signal: 'SIGUSR1' },
+    } as const;
+    if (whileAway) {
+      await world.engine.text(goOn);
+      await world.engine.text({ method: 'POST', path: `/containers/${handle.id}/wait` });
+    }
+    const later = await world.secondLife!();
+    const second = new KeepingEars(first.lines).attachTo(later, handle);
+    if (!whileAway) await world.engine.text(goOn);
+    expect(await second.end).toMatchObject({ kind: 'exited', exitCode: 5 });
+    await later.close();
+    return second;
+  };
+
+  it('before it went: nothing is lost or told twice', async () => {
+    const { all } = await tell(inTwoParts(48_000, 100), false);
+    expect(numbers(all)).toEqual([...upTo(48_000), ...upTo(100)]);
+    expect(all.at(-1)).toBe('over');
+  });
+
+  it('while it was away: what the engine has not lost is told, and nothing twice', async () => {
+    const { all } = await tell(inTwoParts(10, 48_000), true);
+    const told = numbers(all);
+    expect(told.slice(0, 10)).toEqual(upTo(10));
+    const [first = NaN] = told.slice(10);
+    expect(first).toBeGreaterThan(1);
+    expect(told.slice(10)).toEqual(upTo(48_000).slice(first - 1));
+    expect(told.length).toBeGreaterThan(15_000);
+    expect(all.at(-1)).toBe('over');
   });
 });
 
