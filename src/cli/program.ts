@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { CoralError } from '../client/index.ts';
 import { settingOf, type Setting } from '../config.ts';
+import { reasonOf } from '../domain/reason.ts';
 import type { Invocation } from './invocation.ts';
 import { EXIT } from './exit-codes.ts';
 import { agentsCommand } from './agents.ts';
@@ -119,7 +120,7 @@ function explain(error: unknown, { note, noteColors, gone }: Terminal): number {
     for (const line of lines) note(noteColors.red(line));
     return status >= 400 && status < 500 ? EXIT.badInput : EXIT.failed;
   }
-  const sentence = error instanceof Error ? error.message : String(error);
+  const sentence = reasonOf(error);
   note(noteColors.red(sentence));
   return EXIT.failed;
 }

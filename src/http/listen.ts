@@ -1,6 +1,7 @@
 /** Takes the port, or says in a sentence why not: which one, who holds it, which flag to change. */
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import { reasonOf } from '../domain/reason.ts';
 import type { App } from './door.ts';
 import { portHolder } from './port-holder.ts';
 
@@ -70,6 +71,6 @@ function whyNot(error: unknown, address: string, port: number): string {
     case 'EAI_AGAIN':
       return `${address} is no address of this machine; choose one with --network.bind-address.`;
     default:
-      return `${place} cannot be listened on: ${error instanceof Error ? error.message : String(error)}; choose another with --network.bind-address and --network.bind-port.`;
+      return `${place} cannot be listened on: ${reasonOf(error)}; choose another with --network.bind-address and --network.bind-port.`;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { reasonOf } from '../domain/reason.ts';
 import { JournalError } from '../ports/journal.ts';
 import { copyDatabase } from './backup.ts';
 import { JOURNAL_APPLICATION_ID, JOURNAL_FORMAT, openJournalFile } from './sqlite-schema.ts';
@@ -65,7 +66,7 @@ export function checkJournal(file: string): JournalCheck {
       } catch (cause) {
         const error = storageError({ what: 'journal', file }, 'read', cause);
         if (error.code !== 'corrupt') throw error;
-        const finding = damage(cause instanceof Error ? cause.message : String(cause));
+        const finding = damage(reasonOf(cause));
         if (!problems.includes(finding)) problems.push(finding);
         return otherwise;
       }

@@ -3,6 +3,7 @@
  */
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { reasonOf } from '../domain/reason.ts';
 import { JournalError } from '../ports/journal.ts';
 
 /** Which file trouble is about: its kind as people call it, and where it lies. */
@@ -24,7 +25,7 @@ export function storageError(
 ): JournalError {
   if (cause instanceof JournalError) return cause;
   const code = codeOf(cause);
-  const detail = `${cause instanceof Error ? cause.message : String(cause)}${code === '' ? '' : `, ${code}`}`;
+  const detail = `${reasonOf(cause)}${code === '' ? '' : `, ${code}`}`;
   const subject = `The ${target.what} ${target.file}`;
   const fail = (kind: JournalError['code'], sentence: string): JournalError =>
     new JournalError(kind, sentence, { cause });

@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { reasonOf } from '../domain/reason.ts';
 import { JournalError } from '../ports/journal.ts';
 
 const KEY_BYTES = 32;
@@ -75,5 +76,5 @@ function unfit(message: string, cause?: unknown): JournalError {
 }
 
 function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  return reasonOf(cause);
 }

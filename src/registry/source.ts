@@ -7,6 +7,7 @@ import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } f
 import type { Document } from 'yaml';
 import type { KeyPath, Problem } from '../domain/problem.ts';
 import { formatPath } from '../domain/problem.ts';
+import { reasonOf } from '../domain/reason.ts';
 import type { Fault } from '../ports/registry.ts';
 import type { Position } from './position.ts';
 import { tomlPositions } from './toml-positions.ts';
@@ -127,7 +128,7 @@ function tomlReason(cause: TomlError): string {
 }
 
 function firstLine(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split('\n')[0] ?? '';
+  return reasonOf(cause).split('\n')[0] ?? '';
 }
 
 function sentence(message: string): string {

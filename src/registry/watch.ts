@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { watch as watchFiles } from 'chokidar';
+import { reasonOf } from '../domain/reason.ts';
 import { concerns } from './patterns.ts';
 import type { Pattern } from './patterns.ts';
 
@@ -57,7 +58,7 @@ export async function watch(
     if (fallback !== undefined) return;
     fallback = setInterval(changed, FALLBACK_MS);
     fallback.unref();
-    failed(cause instanceof Error ? cause.message : String(cause));
+    failed(reasonOf(cause));
   });
   await new Promise<void>((ready) => watcher.once('ready', ready));
   return {

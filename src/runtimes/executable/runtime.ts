@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import type { Ending } from '../../domain/exit.ts';
 import type { AgentPlan } from '../../domain/graph.ts';
 import type { Labels, LaunchSpec } from '../../domain/launch.ts';
+import { reasonOf } from '../../domain/reason.ts';
 import { secretsIn } from '../../domain/sealed.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../ports/runtime.ts';
@@ -120,7 +121,7 @@ class DirectRuntime implements ExecutableRuntime {
     try {
       await refuseMissingFolder(spec.folder);
       const files = await this.files.write(labels, spec.files).catch((error: unknown) => {
-        throw new LaunchFailure(`The agent's option files could not be written: ${messageOf(error)}`, true, {
+        throw new LaunchFailure(`The agent's option files could not be written: ${reasonOf(error)}`, true, {
           cause: error,
         });
       });
@@ -349,10 +350,6 @@ function startFailure(program: string, error: unknown): LaunchFailure {
         ? `${name} could not be started: its arguments and environment are longer than the system allows; use transport "fs" for long options.`
         : code === 'EACCES'
           ? `${program} may not be executed by the server's user; check its permissions and those of what its first line names.`
-          : `${name} could not be started (${messageOf(error)})${retry ? '; the machine is short of processes, files or memory.' : '.'}`;
+          : `${name} could not be started (${reasonOf(error)})${retry ? '; the machine is short of processes, files or memory.' : '.'}`;
   return new LaunchFailure(sentence, retry, { cause: error });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

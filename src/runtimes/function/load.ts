@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { FunctionRuntime } from '../../domain/definition.ts';
+import { reasonOf } from '../../domain/reason.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
 
 /** What a function agent is called with. */
@@ -34,7 +35,7 @@ export async function loadFunction(how: FunctionRuntime, folder: string): Promis
   try {
     loaded = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new LaunchFailure(`The module ${path} could not be loaded: ${reason}`, false, { cause: error });
   }
   const found = loaded[how.export];

@@ -5,6 +5,7 @@
 import { chmodSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Ending } from '../../../domain/exit.ts';
+import { reasonOf } from '../../../domain/reason.ts';
 import { LaunchFailure } from '../../../ports/runtime.ts';
 import type { Keeper } from './keeper.ts';
 import { fromWire, JsonLines, line, PROTOCOL_VERSION } from './protocol.ts';
@@ -145,7 +146,7 @@ class Visitor {
       this.say({ id, answer });
       if (question.call === 'bye') this.desk.saidBye();
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = reasonOf(error);
       this.say({
         id,
         error: {

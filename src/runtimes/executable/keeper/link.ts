@@ -10,6 +10,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Ending } from '../../../domain/exit.ts';
+import { reasonOf } from '../../../domain/reason.ts';
 import { LaunchFailure } from '../../../ports/runtime.ts';
 import { JsonLines, KEEPER_FILE, line, LOG_FILE, PROTOCOL_VERSION } from './protocol.ts';
 import type { Answer, CallName, Calls, KeeperArguments, KeeperFile, News, Question } from './protocol.ts';
@@ -278,7 +279,7 @@ export class KeeperLink {
       } catch (error) {
         child.kill('SIGKILL');
         throw new KeeperLost(
-          `The keeper of agents could not be started (${error instanceof Error ? error.message : String(error)}); see ${this.log}.`,
+          `The keeper of agents could not be started (${reasonOf(error)}); see ${this.log}.`,
           { cause: error },
         );
       }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Ending } from '../../../domain/exit.ts';
 import type { AgentPlan } from '../../../domain/graph.ts';
 import type { LaunchSpec } from '../../../domain/launch.ts';
+import { reasonOf } from '../../../domain/reason.ts';
 import { failpoint } from '../../../ports/failpoint.ts';
 import { LaunchFailure } from '../../../ports/runtime.ts';
 import type { Attachment, Found, Handle, Observer, Runtime, StopReceipt } from '../../../ports/runtime.ts';
@@ -89,7 +90,7 @@ class KeptRuntime implements Runtime {
       // Whether it was started is not known: it bears its mark if it was.
       const started = await this.startedAs(markOf(spec.labels));
       if (started !== undefined) return started;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = reasonOf(error);
       throw new LaunchFailure(message, true, { cause: error });
     }
   }
@@ -280,7 +281,7 @@ class Thing {
         await this.link.lost();
       } catch (error) {
         if (!(error instanceof KeeperLost)) {
-          return this.conclude(lost(error instanceof Error ? error.message : String(error)));
+          return this.conclude(lost(reasonOf(error)));
         }
         this.sight(false);
         await new Promise((resolve) => setTimeout(resolve, RETRY).unref());
