@@ -68,7 +68,8 @@ interface Connections {
 
 /** Made with the first call: few servers ever make one, and undici takes a tenth of a start. */
 async function connectionsFor(policy: AddressPolicy): Promise<Connections> {
-  const { Agent: Connector, request: send } = await import('undici');
+  // Not by name: bundled, a package that is no ES module has nothing but its default.
+  const { Agent: Connector, request: send } = (await import('undici')).default;
   const agent = new Connector({
     keepAliveTimeout: KEEP_ALIVE,
     connect: {
