@@ -30,7 +30,7 @@ export function readKey(file: string): Buffer | undefined {
     text = readFileSync(file, 'latin1');
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw unfit(`The key file ${file} cannot be read: ${reason(cause)}.`, cause);
+    throw unfit(`The key file ${file} cannot be read: ${reasonOf(cause)}.`, cause);
   }
   if ((mode & 0o077) !== 0) {
     throw unfit(
@@ -65,7 +65,7 @@ export function makeKey(file: string): Buffer {
     linkSync(draft, file);
     return key;
   } catch (cause) {
-    throw unfit(`The key file ${file} cannot be made: ${reason(cause)}.`, cause);
+    throw unfit(`The key file ${file} cannot be made: ${reasonOf(cause)}.`, cause);
   } finally {
     rmSync(draft, { force: true });
   }
@@ -73,8 +73,4 @@ export function makeKey(file: string): Buffer {
 
 function unfit(message: string, cause?: unknown): JournalError {
   return new JournalError('unavailable', message, { cause });
-}
-
-function reason(cause: unknown): string {
-  return reasonOf(cause);
 }

@@ -1,30 +1,19 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ListedEvent, ManagerEvent, WireEvent } from '../../src/domain/wire/event.ts';
-import * as wire from '../../src/domain/wire/session.ts';
-import { KEY, openDoor, raw, request, type Door, type DoorParts } from './door.ts';
+import { KEY, raw, type Door, type DoorParts } from './door.ts';
+import { listening, type Listening } from './listening.ts';
 import { SocketReader } from './socket-reader.ts';
 
 let door: Door;
 let base: string;
+let open: Listening['open'];
+let close: Listening['end'];
 async function listen(parts?: DoorParts): Promise<void> {
-  door = await openDoor(parts);
-  base = await door.listen();
+  ({ door, base, open, end: close } = await listening(parts));
 }
 afterEach(() => door.close());
 
-async function open(namespace = 'test', annotations: Record<string, string> = {}): Promise<string> {
-  const namespaceProvider = {
-    type: 'create_if_not_exists' as const,
-    namespaceRequest: { name: namespace, annotations },
-  };
-  const answer = await door.send('POST', '/api/v1/local/session', request(['a', 'b'], { namespaceProvider }));
-  await door.world.settled();
-  return answer.as(wire.SessionIdentifier).sessionId;
-}
-
-const close = (id: string, namespace = 'test') =>
-  door.send('DELETE', `/api/v1/local/session/${namespace}/${id}`);
 const events = (id: string, query = '', key = `${KEY}/`): string =>
   `${base}/ws/v1/events/${key}session/test/${id}${query}`;
 const manager = (query = ''): string => `${base}/ws/v1/events/${KEY}/lsm${query}`;

@@ -1,29 +1,18 @@
 import { get, type IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ListedEvent, LogEvent, ManagerEvent, WireEvent } from '../../src/domain/wire/event.ts';
-import * as wire from '../../src/domain/wire/session.ts';
-import { KEY, openDoor, request, SseReader, type Door, type DoorParts } from './door.ts';
+import { KEY, SseReader, type Door, type DoorParts } from './door.ts';
+import { listening, type Listening } from './listening.ts';
 
 let door: Door;
 let base: string;
+let open: Listening['open'];
+let close: Listening['end'];
 async function listen(parts?: DoorParts): Promise<void> {
-  door = await openDoor(parts);
-  base = await door.listen();
+  ({ door, base, open, end: close } = await listening(parts));
 }
 afterEach(() => door.close());
 
-async function open(namespace = 'test', annotations: Record<string, string> = {}): Promise<string> {
-  const namespaceProvider = {
-    type: 'create_if_not_exists' as const,
-    namespaceRequest: { name: namespace, annotations },
-  };
-  const answer = await door.send('POST', '/api/v1/local/session', request(['a', 'b'], { namespaceProvider }));
-  await door.world.settled();
-  return answer.as(wire.SessionIdentifier).sessionId;
-}
-
-const close = (sessionId: string, namespace = 'test') =>
-  door.send('DELETE', `/api/v1/local/session/${namespace}/${sessionId}`);
 const local = (path: string): string => `${base}/api/v1/local/${path}`;
 const types = (events: readonly { data: unknown }[]): string[] =>
   events.map(({ data }) => (data as { type: string }).type);
