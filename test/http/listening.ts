@@ -7,8 +7,8 @@ export interface Listening {
   /** Without a slash at its end. */
   readonly base: string;
   /** Opens a session of `a` and `b`, which run when this resolves; its id. */
-  open(namespace?: string, annotations?: Record<string, string>): Promise<string>;
-  end(sessionId: string, namespace?: string): Promise<Answer>;
+  readonly open: (namespace?: string, annotations?: Record<string, string>) => Promise<string>;
+  readonly end: (sessionId: string, namespace?: string) => Promise<Answer>;
 }
 
 export async function listening(parts?: DoorParts): Promise<Listening> {
@@ -16,7 +16,7 @@ export async function listening(parts?: DoorParts): Promise<Listening> {
   return {
     door,
     base: await door.listen(),
-    async open(namespace = 'test', annotations = {}) {
+    open: async (namespace = 'test', annotations = {}) => {
       const namespaceProvider = {
         type: 'create_if_not_exists' as const,
         namespaceRequest: { name: namespace, annotations },
