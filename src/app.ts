@@ -27,6 +27,8 @@ import { VERSION } from './package-root.ts';
 import type { Host } from './ports/host.ts';
 import { SILENT, type Log } from './ports/log.ts';
 import type { Fault } from './ports/registry.ts';
+import { isAlive } from './process-identity.ts';
+import { strangerIn } from './runtimes/executable/keeper/living.ts';
 import { openStateFolder } from './state-folder.ts';
 
 /** How a server is started, beyond its configuration. */
@@ -55,7 +57,8 @@ export interface App {
   readonly stateDir: string;
   /**
    * Ends all sessions in good order, then everything else; with `keepAgents` their agents run on, for the next start
-   * to go on with. An embedded server leaves the sessions that it found as they are. Calling it again gives the same promise.
+   * to go on with. An embedded server leaves the sessions that it found as they are. Rejects, with everything ended that can be,
+   * where something did not go in good order: the log says what. Calling it again gives the same promise.
    */
   close(options?: { readonly keepAgents?: boolean }): Promise<void>;
   /** Kills every agent at once; nothing is closed in good order. For the last moment of a process. */
@@ -64,7 +67,7 @@ export interface App {
 
 /**
  * Starts a server. Throws, with everything it had begun ended again: LockHeld when another server has the state
- * folder, ListenError when the port cannot be had, or an error that says which file cannot be used.
+ * folder, ListenError when the port cannot be had, or an error that says which file, or which keeper, cannot be used.
  */
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
   const { host = createHost(), environment = processEnvironment(), embedded = false } = options;
@@ -75,6 +78,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   try {
     const state = openStateFolder(config.stateDir, host.now(), embedded);
     acquired.add('the lock', () => state.lock.release());
+    const keeperFolder = join(state.path, 'keeper');
+    const stranger = strangerIn(keeperFolder, isAlive);
+    if (stranger !== undefined) throw new Error(stranger);
     const secrets = state.secrets();
     const keys = openKeys(config, state, secrets.localKey, log);
     // Known before anything is launched, and if possible the same as last time: running agents look for us there.
@@ -96,7 +102,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     const parts: RuntimeParts = {
       instance: state.instance,
       folder: join(state.path, 'options'),
-      keeperFolder: join(state.path, 'keeper'),
+      keeperFolder,
       address: dialled(address),
       embedded,
       host,
@@ -179,6 +185,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         bodyLimit: config.limits.bodySize,
         requestsPerSecond: config.limits.requestsPerSecond,
         failedLogins: config.limits.failedLogins,
+        sockets: config.limits.sockets,
       },
       authKeys: keys,
       cookieSecret: secrets.cookieSecret,
@@ -209,7 +216,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       close: ({ keepAgents = false } = {}) => {
         const keep = keepAgents ? 'everything' : embedded ? 'what_was_found' : 'nothing';
         acquired.add('the sessions', () => coral.shutdown(keep));
-        return (closing ??= acquired.release(log));
+        return (closing ??= acquired.release(log).then((inOrder) => {
+          if (!inOrder) throw new Error('Not everything could be ended in good order; the log says what.');
+        }));
       },
       abort: () => killAll(runtimes.values()),
     };

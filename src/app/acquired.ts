@@ -15,14 +15,20 @@ export class Acquired {
     this.pile.push({ name, release });
   }
 
-  /** Last acquired, first released; what fails is told and takes nothing else with it. Never rejects. */
-  async release(log: Log): Promise<void> {
+  /**
+   * Last acquired, first released; what fails is told and takes nothing else with it. Never rejects; resolves with whether
+   * nothing failed.
+   */
+  async release(log: Log): Promise<boolean> {
+    let inOrder = true;
     for (let taken = this.pile.pop(); taken !== undefined; taken = this.pile.pop()) {
       try {
         await taken.release();
       } catch (error) {
+        inOrder = false;
         log.error(`Could not close ${taken.name} in good order.`, { error });
       }
     }
+    return inOrder;
   }
 }

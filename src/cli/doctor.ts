@@ -8,6 +8,8 @@ import { readConfig, type Config } from '../config.ts';
 import { createHost } from '../host.ts';
 import { PACKAGE_ROOT } from '../package-root.ts';
 import type { Fault, Registry } from '../ports/registry.ts';
+import { isAlive } from '../process-identity.ts';
+import { strangerIn } from '../runtimes/executable/keeper/living.ts';
 import { holderOf, readInstance } from '../state-folder.ts';
 import type { LockHolder } from '../state-lock.ts';
 import { EXIT } from './exit-codes.ts';
@@ -71,7 +73,7 @@ async function examine(invocation: Invocation, options: ConfigOptions & JsonOpti
     const holder = trouble === undefined ? holderOf(config.stateDir) : undefined;
     found(trouble ?? stateFinding(config, holder));
     if (trouble === undefined) found(await journalFinding(config, holder));
-    found(await executablesFinding());
+    found(await executablesFinding(config));
     const registry = await loadRegistry(config);
     try {
       found(registryFinding(registry, invocation));
@@ -172,8 +174,10 @@ async function quarantinedBy(config: Config): Promise<readonly string[]> {
   }
 }
 
-/** Whether a server that is started here, now, by this user, can limit what executables use. */
-async function executablesFinding(): Promise<Finding> {
+/** Whether a server that is started here, now, by this user, can have executables, and limit what they use. */
+async function executablesFinding({ stateDir }: Config): Promise<Finding> {
+  const stranger = strangerIn(join(stateDir, 'keeper'), isAlive);
+  if (stranger !== undefined) return { name: 'executables', status: 'wrong', says: [stranger] };
   const { ControlGroups } = await import('../runtimes/executable/control-groups.ts');
   const missing = new ControlGroups('doctor').missing();
   return missing.length === 0

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { CoralClient, SessionIdentifier } from '../client/index.ts';
 import type { Config } from '../config.ts';
 import { isAlive } from '../process-identity.ts';
-import { endKeeper } from '../runtimes/executable/keeper/link.ts';
+import { endKeeper, strangerIn } from '../runtimes/executable/keeper/living.ts';
 import { hasKept } from '../runtimes/executable/keeper/kept-files.ts';
 import { BadInput, EXIT } from './exit-codes.ts';
 import { findSession } from './find-session.ts';
@@ -65,13 +65,18 @@ async function stop(invocation: Invocation, words: readonly string[], options: S
   return EXIT.ok;
 }
 
-/** What a server that is gone has left running is taken over by one of our own, which ends it in good order. */
+/**
+ * What a server that is gone has left running is taken over by one of our own, which ends it in good order; what a keeper
+ * of another version has, that keeper ends.
+ */
 async function leftBehind(
   config: Config,
   { all }: StopOptions,
   terminal: Terminal,
 ): Promise<Server | undefined> {
-  if (all !== true || !hasKept(join(config.stateDir, 'keeper'))) return undefined;
+  const folder = join(config.stateDir, 'keeper');
+  if (all !== true || !hasKept(folder)) return undefined;
+  if (strangerIn(folder, isAlive) !== undefined) await endKeeper(folder, isAlive);
   return reach(config, terminal);
 }
 

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { STEPS, type Path, type Step } from '../../src/ports/failpoint.ts';
 import { ARMED, REACHED } from '../support/armed-failpoint.ts';
 import { definition, Project } from '../support/coral-process.ts';
-import { buildWithFailpoints } from '../support/failpoint-build.ts';
+import { buildWithFailpoints } from '../support/other-build.ts';
 import { Receiver } from '../support/receiver.ts';
 import { violations } from './checker.ts';
 import type { Deaths } from './history.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Desk } from '../../src/runtimes/executable/keeper/desk.ts';
 import { Keeper } from '../../src/runtimes/executable/keeper/keeper.ts';
-import { JsonLines, line, PROTOCOL_VERSION, toWire } from '../../src/runtimes/executable/keeper/protocol.ts';
+import { JsonLines, line, toWire } from '../../src/runtimes/executable/keeper/protocol.ts';
 import type { Question } from '../../src/runtimes/executable/keeper/protocol.ts';
 import { executableRuntime } from '../../src/runtimes/executable/runtime.ts';
 import { INSTANCE } from '../contracts/runtime.ts';
@@ -34,7 +34,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const hello: Question = { id: 1, call: 'hello', ask: { version: PROTOCOL_VERSION, instance: INSTANCE } };
+const hello: Question = { id: 1, call: 'hello', ask: { instance: INSTANCE } };
 const launch: Question = {
   id: 2,
   call: 'launch',

@@ -1,13 +1,14 @@
 /** A keeper in odd places and bad times: its path too long, nobody there, frozen. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import type { Ending } from '../../src/domain/exit.ts';
 import { isAlive, startTimeOf } from '../../src/process-identity.ts';
-import { endKeeper } from '../../src/runtimes/executable/keeper/link.ts';
+import { endKeeper } from '../../src/runtimes/executable/keeper/living.ts';
 import type { KeeperFile } from '../../src/runtimes/executable/keeper/protocol.ts';
 import { keptExecutableRuntime } from '../../src/runtimes/executable/keeper/runtime.ts';
 import type { Handle, Runtime } from '../../src/ports/runtime.ts';
+import { labels } from '../contracts/runtime.ts';
 import { executableSpec, keptWorld } from './executable-world.ts';
 
 type World = Awaited<ReturnType<typeof keptWorld>>;
@@ -34,8 +35,12 @@ async function open(
 }
 const keeperOf = ({ options }: World): KeeperFile =>
   JSON.parse(readFileSync(join(options.keeper.folder, 'keeper.json'), 'utf8')) as KeeperFile;
-const begin = (runtime: Runtime): Promise<Handle> =>
-  runtime.launch(executableSpec('sleep', ['600']), new AbortController().signal, { line: () => undefined });
+const begin = (runtime: Runtime, agent = 'one'): Promise<Handle> =>
+  runtime.launch(
+    executableSpec('sleep', ['600'], { labels: labels({ agent }) }),
+    new AbortController().signal,
+    { line: () => undefined },
+  );
 const lives = ({ pid }: Handle): boolean => startTimeOf(Number(pid)) !== undefined;
 const soon = { timeout: 20_000 };
 
@@ -59,6 +64,33 @@ it('ends its agents and itself when no server came for the time it was told', as
   await world.runtime.close();
   await expect.poll(() => lives(handle), soon).toBe(false);
   await expect.poll(() => isAlive(keeper), soon).toBe(false);
+});
+
+it('whose folder is removed ends its agents and itself, and nobody else’s', async () => {
+  const [world, other] = [await open(), await open()];
+  const handle = await begin(world.runtime);
+  const others = await begin(other.runtime, 'another');
+  const keeper = keeperOf(world);
+  await world.runtime.close();
+  rmSync(world.options.keeper.folder, { recursive: true });
+  await expect.poll(() => lives(handle), soon).toBe(false);
+  await expect.poll(() => isAlive(keeper), soon).toBe(false);
+  expect(lives(others)).toBe(true);
+});
+
+it('whose folder another keeper has taken leaves it its agents', async () => {
+  const world = await open();
+  const handle = await begin(world.runtime);
+  const keeper = keeperOf(world);
+  await world.runtime.close();
+  const file = join(world.options.keeper.folder, 'keeper.json');
+  writeFileSync(file, JSON.stringify({ ...keeper, pid: 1, startTime: 'another' }));
+  await expect.poll(() => isAlive(keeper), soon).toBe(false);
+  expect(lives(handle)).toBe(true);
+  // And the next one finds them.
+  const later = keptExecutableRuntime(world.options);
+  ends.push(() => later.close());
+  expect(await later.stop(handle, 100)).toEqual({ gone: true, left: [] });
 });
 
 it('that is frozen is not seen, and neither are its agents; when it is back, all is', async () => {

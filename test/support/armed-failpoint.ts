@@ -1,5 +1,5 @@
 /**
- * In the place of src/ports/failpoint.ts in the build of test/support/failpoint-build.ts: at the step that is written in
+ * In the place of src/ports/failpoint.ts in the build of test/support/other-build.ts: at the step that is written in
  * the file `failpoint` of the state folder the process dies, and the file is renamed, so that it happens once and can be
  * seen to have happened.
  */

@@ -8,7 +8,7 @@ import type { Ending } from '../../../domain/exit.ts';
 import { reasonOf } from '../../../domain/reason.ts';
 import { LaunchFailure } from '../../../ports/runtime.ts';
 import type { Keeper } from './keeper.ts';
-import { fromWire, JsonLines, line, PROTOCOL_VERSION } from './protocol.ts';
+import { fromWire, JsonLines, line } from './protocol.ts';
 import type { Answer, News, Question } from './protocol.ts';
 import { spoolKey } from './spool.ts';
 
@@ -52,8 +52,14 @@ export class Desk {
     for (const visitor of this.visitors) visitor.ended(key, ending);
   }
 
+  /** Takes no more servers; the socket goes. */
   close(): void {
     this.server.close();
+    this.hangUp();
+  }
+
+  /** Lets go of the servers that are there. */
+  hangUp(): void {
     for (const visitor of this.visitors) visitor.leave();
   }
 
@@ -162,7 +168,7 @@ class Visitor {
       case 'hello':
         if (ask.instance !== this.instance) throw new Error('This keeper belongs to another state folder.');
         this.desk.greeted();
-        return { version: PROTOCOL_VERSION, pid: process.pid };
+        return {};
       case 'launch': {
         const abort = new AbortController();
         this.launches.set(id, abort);

@@ -113,9 +113,23 @@ export class Keeper {
     return (await this.options.runtime.list()).map(({ handle }) => handle);
   }
 
-  /** Ends everything; resolves with what is left. */
+  /** Ends everything that bears the instance's mark; resolves with what is left. */
   async endAll(graceMs: number): Promise<readonly string[]> {
-    const receipts = await Promise.all((await this.list()).map((handle) => this.stop(handle, graceMs)));
+    return this.end(await this.list(), graceMs);
+  }
+
+  /** Ends what this keeper started or took over, and nothing else; resolves with what is left. */
+  async endOwn(graceMs: number): Promise<readonly string[]> {
+    await Promise.allSettled(this.launching);
+    const own = [...this.agents.values()].filter(({ ending }) => ending === undefined);
+    return this.end(
+      own.map(({ handle }) => handle),
+      graceMs,
+    );
+  }
+
+  private async end(handles: readonly Handle[], graceMs: number): Promise<readonly string[]> {
+    const receipts = await Promise.all(handles.map((handle) => this.stop(handle, graceMs)));
     return receipts.flatMap(({ left }) => left);
   }
 
@@ -157,11 +171,11 @@ export class Keeper {
         written();
       },
     };
-    void this.options.runtime.attach(handle, observer).ended.then((ending) => this.end(key, kept, ending));
+    void this.options.runtime.attach(handle, observer).ended.then((ending) => this.note(key, kept, ending));
   }
 
   /** K2. */
-  private end(key: string, kept: Kept, ending: Ending): void {
+  private note(key: string, kept: Kept, ending: Ending): void {
     kept.spool.close();
     kept.ending = ending;
     failpoint('ended'); // keeper 3
@@ -173,7 +187,7 @@ export class Keeper {
       this.agents.delete(key);
     } catch {
       // Known here for as long as this keeper lives, and written as soon as the disk takes it.
-      setTimeout(() => this.end(key, kept, ending), AGAIN).unref();
+      setTimeout(() => this.note(key, kept, ending), AGAIN).unref();
     }
     this.options.ended(key, ending);
   }

@@ -9,8 +9,9 @@ import type { OutputLimits } from '../../output-gate.ts';
 import { executableRuntime } from '../runtime.ts';
 import { Desk } from './desk.ts';
 import { Keeper } from './keeper.ts';
-import { KEEPER_FILE, PROTOCOL_VERSION } from './protocol.ts';
+import { KEEPER_FILE } from './protocol.ts';
 import type { KeeperArguments, KeeperFile } from './protocol.ts';
+import { OURS } from './versions.ts';
 
 /** Without agent and server for this long it ends, ms. */
 const IDLE = 10_000;
@@ -24,6 +25,8 @@ const OUTPUT: OutputLimits = {
   burst: 128 * 1024 * 1024,
   held: 8 * 1024 * 1024,
 };
+/** The disk does not say what is in a file. */
+const UNKNOWN = Symbol('unknown');
 /** Longest path of a Unix socket that all systems take, bytes. */
 const MAX_SOCKET_PATH = 100;
 
@@ -74,13 +77,20 @@ export async function startKeeper(
     over = true;
     clearInterval(looking);
     if (isOurs) rmSync(file, { force: true });
-    removeSocket(socket, folder);
-    desk.close();
+    // What has its name in the folder may be another keeper's by now.
+    if (isOurs || dirname(socket) !== folder) {
+      removeSocket(socket, folder);
+      desk.close();
+    } else desk.hangUp();
     void runtime.close().finally(end);
   };
-  const endAll = async (graceMs: number, isOurs = true): Promise<void> => {
-    await keeper.endAll(graceMs).catch(() => undefined);
-    finish(isOurs);
+  const endAll = async (): Promise<void> => {
+    await keeper.endAll(GRACE).catch(() => undefined);
+    finish();
+  };
+  const leave = async (): Promise<void> => {
+    await keeper.endOwn(GRACE).catch(() => undefined);
+    finish(false);
   };
   const consider = (saidBye: boolean): void => {
     clearTimeout(idle);
@@ -89,21 +99,24 @@ export async function startKeeper(
     if (keeper.busy === 0 && saidBye && desk.servers <= 1) return finish();
     if (desk.servers > 0) return;
     if (keeper.busy === 0) idle = setTimeout(finish, IDLE);
-    else if (orphanTimeout !== undefined) orphan = setTimeout(() => void endAll(GRACE), orphanTimeout);
+    else if (orphanTimeout !== undefined) orphan = setTimeout(() => void endAll(), orphanTimeout);
   };
   const desk = new Desk(keeper, instance, consider);
 
   keeper.takeOver();
   await desk.open(socket);
-  const text = `${JSON.stringify({ ...own.identity, version: PROTOCOL_VERSION, socket } satisfies KeeperFile)}\n`;
+  const text = `${JSON.stringify({ ...own.identity, ...OURS, socket } satisfies KeeperFile)}\n`;
   writeFileSync(`${file}.new`, text, { mode: 0o600 });
   renameSync(`${file}.new`, file);
-  // A folder that was removed, or taken by another keeper: no server will ever come, and agents end with it.
   const looking = setInterval(() => {
-    if (contents(file) !== text) void endAll(GRACE, false);
+    const found = look(file);
+    if (found === text || found === UNKNOWN) return;
+    // Removed: no server will ever come, and its agents end with it. Another keeper's: they are that keeper's now.
+    if (found === undefined) void leave();
+    else finish(false);
   }, LOOK_EVERY);
   consider(false);
-  return { stop: () => endAll(GRACE) };
+  return { stop: endAll };
 }
 
 /** In the folder where its path is short enough, else in a private folder for temporary files. */
@@ -124,18 +137,20 @@ function removeSocket(socket: string, folder: string): void {
 /** What a keeper that was killed left behind. */
 function forgetSocketOf(file: string, folder: string): void {
   try {
-    const { socket } = JSON.parse(contents(file) ?? '{}') as Partial<KeeperFile>;
+    const { socket } = JSON.parse(readFileSync(file, 'utf8')) as Partial<KeeperFile>;
     if (typeof socket === 'string' && socket.endsWith('/socket')) removeSocket(socket, folder);
   } catch {
-    // Half a file: the name of its socket is not known.
+    // None, or half a file: the name of its socket is not known.
   }
   rmSync(join(folder, 'socket'), { force: true });
 }
 
-function contents(file: string): string | undefined {
+/** The text of a file; undefined: it is not there; UNKNOWN: it cannot be seen for now. */
+function look(file: string): string | undefined | typeof UNKNOWN {
   try {
     return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' || code === 'ENOTDIR' ? undefined : UNKNOWN;
   }
 }

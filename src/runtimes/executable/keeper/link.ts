@@ -6,13 +6,14 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Ending } from '../../../domain/exit.ts';
 import { reasonOf } from '../../../domain/reason.ts';
 import { LaunchFailure } from '../../../ports/runtime.ts';
-import { JsonLines, KEEPER_FILE, line, LOG_FILE, PROTOCOL_VERSION } from './protocol.ts';
+import { livingKeeper, strangeness, type Look } from './living.ts';
+import { JsonLines, line, LOG_FILE } from './protocol.ts';
 import type { Answer, CallName, Calls, KeeperArguments, KeeperFile, News, Question } from './protocol.ts';
 
 /** The keeper could not be reached, or was lost while it worked on an answer. */
@@ -27,8 +28,7 @@ export class KeeperLost extends Error {
 export interface LinkOptions extends KeeperArguments {
   /** The keeper's program, a JavaScript file. Absolute. */
   readonly entry: string;
-  /** Tells whether exactly the process lives that a keeper's file names. */
-  readonly isAlive: (keeper: Pick<KeeperFile, 'pid' | 'startTime'>) => boolean;
+  readonly isAlive: Look;
   /** How often it is asked whether it still answers, and how long that may take, ms. Default 5,000. */
   readonly heartbeat?: number;
 }
@@ -37,9 +37,6 @@ export interface LinkOptions extends KeeperArguments {
 const STARTING = 30_000;
 /** For answers that need no waiting, ms. */
 const SOON = 15_000;
-/** Until a keeper that was told to end is gone, with what it has to end first, ms. */
-const ENDING = 15_000;
-const ENDING_LOOK = 20;
 const HEARTBEAT = 5_000;
 /** For what the keeper says after a goodbye, and its end, ms. */
 const FAREWELL = 2_000;
@@ -140,6 +137,9 @@ export class KeeperLink {
       keeper = this.living();
     }
     if (keeper === undefined) throw new KeeperLost(`The keeper of agents ended at once; see ${this.log}.`);
+    // Out of sight, then, and its agents with it (L4): whoever speaks with it again finds them as they are.
+    const strange = strangeness(keeper);
+    if (strange !== undefined) throw new KeeperLost(strange);
     const socket = connect(keeper.socket);
     try {
       await within(SOON, once(socket, 'connect'));
@@ -168,7 +168,7 @@ export class KeeperLink {
     this.open = open;
     this.keepAsking(open);
     try {
-      await this.ask(open, 'hello', { version: PROTOCOL_VERSION, instance: this.options.instance }, {});
+      await this.ask(open, 'hello', { instance: this.options.instance }, {});
     } catch (error) {
       socket.destroy();
       throw error;
@@ -288,32 +288,6 @@ export class KeeperLink {
     } finally {
       closeSync(log);
     }
-  }
-}
-
-/** The keeper that the file in its folder names, if that very process lives. */
-function livingKeeper(folder: string, isAlive: LinkOptions['isAlive']): KeeperFile | undefined {
-  try {
-    const keeper = JSON.parse(readFileSync(join(folder, KEEPER_FILE), 'utf8')) as KeeperFile;
-    return isAlive(keeper) ? keeper : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Ends a keeper with all its agents, if one lives (a server that needs one again starts another); resolves when it is
- * gone. Rejects when it does not go.
- */
-export async function endKeeper(folder: string, isAlive: LinkOptions['isAlive']): Promise<void> {
-  const keeper = livingKeeper(folder, isAlive);
-  if (keeper === undefined) return;
-  process.kill(keeper.pid, 'SIGTERM');
-  for (let waited = 0; isAlive(keeper); waited += ENDING_LOOK) {
-    if (waited > ENDING) {
-      throw new Error(`The keeper of agents (pid ${keeper.pid}) does not end; end it by hand.`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, ENDING_LOOK));
   }
 }
 

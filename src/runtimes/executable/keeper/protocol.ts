@@ -1,13 +1,12 @@
 /**
  * What a server and its keeper say to each other: one JSON text a line over a Unix socket. The server asks, the keeper
- * answers each question once, under its number, in any order; in between it tells what has happened.
+ * answers each question once, under its number, in any order; in between it tells what has happened. Which versions
+ * of it go together: versions.ts.
  */
 import type { Ending } from '../../../domain/exit.ts';
 import type { LaunchSpec } from '../../../domain/launch.ts';
 import type { Handle, StopReceipt } from '../../../ports/runtime.ts';
-
-/** Said in the greeting; a keeper of another version is used up, but given nothing new. */
-export const PROTOCOL_VERSION = 1;
+import type { Versions } from './versions.ts';
 
 /** A launch on its way over the wire: bytes of option files as base64. */
 export type WireSpec = Omit<LaunchSpec, 'files'> & {
@@ -16,10 +15,7 @@ export type WireSpec = Omit<LaunchSpec, 'files'> & {
 
 /** What can be asked, by name: the question's arguments and the answer. */
 export interface Calls {
-  hello: {
-    ask: { readonly version: number; readonly instance: string };
-    answer: { readonly version: number; readonly pid: number };
-  };
+  hello: { ask: { readonly instance: string }; answer: Record<string, never> };
   /** `inherited`: what passes from the server's environment; `debug`: the operator's variables. */
   launch: {
     ask: {
@@ -62,11 +58,10 @@ export type News =
   | { readonly news: 'grown'; readonly key: string }
   | { readonly news: 'ended'; readonly key: string; readonly ending: Ending };
 
-/** What stands in the keeper's file, for those who look for it. */
-export interface KeeperFile {
+/** What stands in the keeper's file, for those who look for it: of whatever version they are. */
+export interface KeeperFile extends Versions {
   readonly pid: number;
   readonly startTime: string;
-  readonly version: number;
   /** Absolute path. */
   readonly socket: string;
 }
