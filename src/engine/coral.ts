@@ -83,7 +83,8 @@ export interface Coral {
   ready(): Promise<{ readonly ready: boolean; readonly problems: readonly string[] }>;
   /**
    * Ends all sessions in good order (agents stopped with their grace) and stops taking new ones. What is kept goes on
-   * with the next start: nothing (the default), the sessions that were found at this start, or everything.
+   * with the next start: nothing (the default), the sessions that were found at this start, or everything. Rejects, once
+   * all is done that can be, with what did not go in good order.
    */
   shutdown(keep?: 'nothing' | 'what_was_found' | 'everything'): Promise<void>;
 }

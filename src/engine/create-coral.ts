@@ -25,6 +25,7 @@ import type { OutboxOptions } from './webhook-runner.ts';
 import { ParticipantOf } from './participant-of.ts';
 import { endQuarantined, stopAgents, type Quarantined } from './quarantine.ts';
 import { livingOf, quarantinedIds, recover } from './recovery.ts';
+import { endSessions, within } from './shutdown.ts';
 import type { EngineSettings, World } from './world.ts';
 
 /** What the engine is made of. */
@@ -207,27 +208,23 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
           keep !== 'everything' &&
           !(keep === 'what_was_found' && foundAtStart.has(runner)),
       );
-      await Promise.all(
-        live.map(async (runner) => {
-          await runner.report({ type: 'stop_session', cause: 'shutdown' });
-          await runner.until(({ phase }) => phase.type === 'ended' || phase.type === 'closed');
-        }),
-      );
-      await directory.settled();
+      const trouble = [...(await endSessions(world, live))];
+      await within(host, LAST_WORDS, directory.settled());
       const quarantined = quarantinedIds(directory);
       if (keep === 'nothing' && quarantined.size > 0) {
         const left = await stopAgents(world, quarantined);
         if (left.length > 0)
-          log.error(`Something of agents of sessions in quarantine is left: ${left.join('; ')}.`);
+          trouble.push(`Something of agents of sessions in quarantine is left: ${left.join('; ')}.`);
       }
       const detached = Promise.all([...directory.runners()].map((runner) => runner.detach()));
-      // Not for ever: what a full disk does not take cannot be written down by waiting.
-      let cancel = (): void => undefined;
-      const long = new Promise<void>((resolve) => (cancel = host.at(host.now() + LAST_WORDS, resolve)));
-      await Promise.race([detached.then(() => world.endings.settled()), long]);
-      cancel();
+      await within(
+        host,
+        LAST_WORDS,
+        detached.then(() => world.endings.settled()),
+      );
       outbox?.close();
       feed.close();
+      if (trouble.length > 0) throw new Error(trouble.join(' '));
     },
   };
 }

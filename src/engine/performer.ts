@@ -7,7 +7,7 @@ import { hasSealed } from '../domain/sealed.ts';
 import type { AgentState } from '../domain/state.ts';
 import { failpoint } from '../ports/failpoint.ts';
 import { LaunchFailure, type Handle, type Observer, type Runtime } from '../ports/runtime.ts';
-import { findLaunched } from './kept.ts';
+import { findLaunched, releaseEnded } from './kept.ts';
 import { launchAgent } from './launching.ts';
 import { ParticipantOf } from './participant-of.ts';
 import type { SessionRunner } from './session-runner.ts';
@@ -17,6 +17,8 @@ import { observe, watchAgent } from './watching.ts';
 const GIVEN_UP = new Error('The launch is no longer wanted.');
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 30_000;
+/** Until an agent that is gone is taken for ended, though its runtime does not tell how, ms. */
+const UNTOLD = 10_000;
 
 type Watching = Extract<Duty, { type: 'watch' }>;
 
@@ -33,6 +35,9 @@ interface Task {
   readonly duty: Duty | Find;
   done: Promise<void> | undefined;
   giveUp: (() => void) | undefined;
+  /** Ends the pause before it is tried again. */
+  wake: (() => void) | undefined;
+  isOwed: boolean;
   failures: number;
 }
 
@@ -50,11 +55,12 @@ export class Performer {
     if (this.detached) return;
     const keys = new Set(duties.map(({ key }) => key));
     for (const [key, task] of this.tasks) {
-      if (task.giveUp !== undefined && !keys.has(key)) {
-        const giveUp = task.giveUp;
-        task.giveUp = undefined;
-        giveUp();
-      }
+      task.isOwed = keys.has(key);
+      if (task.isOwed) continue;
+      const { giveUp } = task;
+      task.giveUp = undefined;
+      giveUp?.();
+      task.wake?.();
     }
     for (const duty of duties) {
       if (!this.tasks.has(duty.key)) this.begin(duty);
@@ -100,7 +106,8 @@ export class Performer {
   async detach(): Promise<void> {
     this.detached = true;
     const launches: Promise<void>[] = [];
-    for (const { duty, giveUp, done } of this.tasks.values()) {
+    for (const { duty, giveUp, wake, done } of this.tasks.values()) {
+      wake?.();
       if (duty.type === 'watch') giveUp?.();
       if (duty.type !== 'launch') continue;
       if (this.placeInQueue(duty.agent) !== undefined) giveUp?.();
@@ -110,7 +117,14 @@ export class Performer {
   }
 
   private begin(duty: Task['duty']): void {
-    const task: Task = { duty, done: undefined, giveUp: undefined, failures: 0 };
+    const task: Task = {
+      duty,
+      done: undefined,
+      giveUp: undefined,
+      wake: undefined,
+      isOwed: true,
+      failures: 0,
+    };
     this.tasks.set(duty.key, task);
     task.done = this.run(task);
   }
@@ -128,12 +142,25 @@ export class Performer {
           `Could not ${describe(duty)}; trying again in ${pause} ms.`,
           this.runner.tags({ error, ...('agent' in duty && { agent: duty.agent }) }),
         );
-        await this.runner.pause(pause);
-        if (this.detached) break;
+        await this.rest(task, pause);
+        if (this.detached || !task.isOwed) break;
       }
     }
     this.tasks.delete(duty.key);
     if (duty.type !== 'forget') this.runner.attend();
+  }
+
+  /** Before it is tried again, unless nobody wants that any more. */
+  private rest(task: Task, ms: number): Promise<void> {
+    const { host } = this.runner.world;
+    return new Promise((resolve) => {
+      const cancel = host.at(host.now() + ms, () => task.wake?.());
+      task.wake = () => {
+        cancel();
+        task.wake = undefined;
+        resolve();
+      };
+    });
   }
 
   private async once(duty: Task['duty'], task: Task): Promise<void> {
@@ -187,7 +214,25 @@ export class Performer {
     const receipt = await this.runtime(agent).stop(agent.phase.handle as Handle, agent.plan.timeouts.stop);
     this.runner.leftOf(duty.agent, receipt.gone ? [] : receipt.left);
     if (!receipt.gone) throw new Error(`still there: ${receipt.left.join(', ')}`);
-    await over;
+    const { host } = this.runner.world;
+    let cancel = (): void => undefined;
+    const untold = new Promise<void>((resolve) => (cancel = host.at(host.now() + UNTOLD, resolve)));
+    await Promise.race([over, untold]);
+    cancel();
+    await this.endUntold(duty);
+  }
+
+  /** It is gone, as was looked at; whoever should tell how it ended cannot be seen, perhaps for long. */
+  private async endUntold({ agent: name, attempt }: Extract<Duty, { type: 'stop' }>): Promise<void> {
+    const { runner } = this;
+    const agent = this.agent(name);
+    const phase = agent?.phase;
+    if (agent === undefined || phase?.type !== 'stopping' || phase.attempt !== attempt || this.detached)
+      return;
+    const ending = { kind: 'lost', detail: 'It was stopped and is gone; nobody saw how it ended.' } as const;
+    const jitter = runner.world.host.random();
+    await runner.report({ type: 'report_exit', agent: name, attempt, ending, jitter });
+    await releaseEnded(runner, name, this.runtime(agent), phase.handle as Handle);
   }
 
   private async forget(): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * The rules of a session against a model of them (model.ts), on random commands, ends of agents, moments and restarts.
- * `CORAL_MODEL_RUNS` makes it more than the default; a failure prints its seed and the shortest story that fails.
+ * `CORAL_TEST_RUNS` makes it more than the default (test/support/runs.ts).
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -13,10 +13,11 @@ import type { Ending, StopCause } from '../../src/domain/exit.ts';
 import { Refusal } from '../../src/domain/refusal.ts';
 import { evolve, foldSession, type SessionState } from '../../src/domain/state.ts';
 import { agentPlan } from '../support/plans.ts';
+import { runs } from '../support/runs.ts';
 import { EPOCH, opened } from '../support/story.ts';
 import { Model } from './model.ts';
 
-const RUNS = Number(process.env['CORAL_MODEL_RUNS'] ?? 150);
+const RUNS = runs(150);
 const PORT = 5555;
 
 /** One step, as numbers that are read against what is there when it is taken. */
@@ -392,7 +393,7 @@ function summaryOf(state: SessionState): object {
 }
 
 it(
-  `the rules of a session are those of its model, in ${RUNS} stories`,
+  `the rules of a session are those of its model, in ${RUNS.numRuns} stories`,
   () => {
     fc.assert(
       fc.property(
@@ -405,8 +406,8 @@ it(
           both.finish();
         },
       ),
-      { numRuns: RUNS },
+      RUNS,
     );
   },
-  60_000 + RUNS * 500,
+  60_000 + RUNS.numRuns * 500,
 );

@@ -20,6 +20,11 @@ export class HandClock implements Pick<Host, 'now' | 'at'> {
     return this.alarms.length;
   }
 
+  /** When the next alarm is due; undefined: none is set. */
+  get next(): number | undefined {
+    return this.alarms.length === 0 ? undefined : Math.min(...this.alarms.map(({ time }) => time));
+  }
+
   /** Moves on by `ms`, waking what is due in order of time, each at its own time. */
   advance(ms: number): void {
     const until = this.time + ms;
