@@ -157,6 +157,8 @@ const limits = z.object({
   requestsPerSecond: integer(0, COUNT).default(0),
   /** From one address in a minute; 0: as many as it likes. */
   failedLogins: integer(0, COUNT).default(20),
+  /** Sockets and event streams open at once. */
+  sockets: integer(1, COUNT).default(10_000),
   /** Live sessions of the server. */
   sessions: integer(1, COUNT).default(DEFAULT_LIMITS.sessions),
   agentsPerSession: integer(1, COUNT).default(DEFAULT_LIMITS.agentsPerSession),

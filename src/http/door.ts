@@ -32,6 +32,8 @@ export interface Door {
   readonly streams: OpenStreams;
   readonly log: Log;
   readonly sse: SseOptions;
+  /** Throws when there are as many followers as there may be. */
+  readonly room: () => void;
   /** Makes a copy of the journal; absent: there is no file to copy. */
   readonly backup?: () => Promise<JournalCopy>;
 }

@@ -33,6 +33,7 @@ import { RateLimit } from './rate-limit.ts';
 import { registryRoutes } from './registry-routes.ts';
 import { sessionChangeRoutes } from './session-change-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
+import { DEFAULT_SOCKETS, seats } from './seats.ts';
 import { OpenStreams, SSE_DEFAULTS, type SseOptions } from './sse.ts';
 import { Sockets } from './sockets.ts';
 import { SOCKET_DEFAULTS, type SocketOptions } from './socket-peer.ts';
@@ -50,6 +51,8 @@ export interface HttpConfig extends HostGuardConfig {
   readonly requestsPerSecond?: number;
   /** From one address in a minute; default 20; 0: as many as it likes. */
   readonly failedLogins?: number;
+  /** Sockets and event streams open at once; default 10,000. */
+  readonly sockets?: number;
 }
 
 /** What the door is made of. */
@@ -104,13 +107,16 @@ export function createHttpServer(options: HttpServerOptions): App {
     failures: new RateLimit({ tokens: failed, perMs: 60_000 }, now),
     trustProxy: config.trustProxy,
   });
-  const sockets = new Sockets({
+  const streams = new OpenStreams();
+  const room = seats(config.sockets ?? DEFAULT_SOCKETS, () => sockets.size + streams.size);
+  const sockets: Sockets = new Sockets({
     coral,
     admission,
     guard,
     log,
     logs: options.logs ?? logsOf(coral),
     options: { ...SOCKET_DEFAULTS, ...options.sockets },
+    room,
   });
   const app = Fastify({
     // Errors are logged by us, once; addresses may hold secrets and are never logged.
@@ -153,15 +159,16 @@ export function createHttpServer(options: HttpServerOptions): App {
     coral,
     environment: options.environment,
     version: options.version,
-    streams: new OpenStreams(),
+    streams,
     log,
     sse: { ...SSE_DEFAULTS, ...options.sse },
+    room,
     ...(options.backup !== undefined && { backup: options.backup }),
   };
   const metrics = options.metrics ?? new Metrics();
-  metrics.report(coral, () => ({ sockets: sockets.size, streams: door.streams.size }));
+  metrics.report(coral, () => ({ sockets: sockets.size, streams: streams.size }));
   app.addHook('preClose', async () => {
-    await Promise.all([door.streams.close(), sockets.close()]);
+    await Promise.all([streams.close(), sockets.close()]);
     closing = true;
     for (const socket of unused) socket.destroy();
   });

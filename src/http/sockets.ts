@@ -36,6 +36,8 @@ export interface SocketParts {
   readonly log: Log;
   readonly logs: LogHub;
   readonly options: SocketOptions;
+  /** Throws when there are as many followers as there may be. */
+  readonly room: () => void;
 }
 
 /** How a reader is served once its handshake is done: `peer` reads until it is told to leave. */
@@ -100,6 +102,7 @@ export class Sockets {
     const ready = serve instanceof Promise ? await serve : serve;
     if (this.closing)
       throw new HttpFault(503, 'shutting_down', 'The server is shutting down and takes no readers.');
+    this.parts.room();
     if (socket.destroyed) return;
     socket.off('error', broken);
     this.server.handleUpgrade(request, socket, head, (ws) => {

@@ -29,6 +29,8 @@ export interface SseContext {
   readonly streams: OpenStreams;
   readonly log: Log;
   readonly sse: SseOptions;
+  /** Throws when there are as many followers as there may be. */
+  readonly room: () => void;
 }
 
 export const SSE_DEFAULTS: SseOptions = { heartbeat: 15_000, patience: 30_000 };
@@ -71,13 +73,15 @@ export class OpenStreams {
 
 /**
  * Answers with the frames of `source`, which is told to stop by its signal when the reader is gone. The subscription
- * stands before the answer begins. Resolves when the stream is over; never rejects once it has begun.
+ * stands before the answer begins. Resolves when the stream is over; never rejects once it has begun. Rejects with
+ * `limit_exceeded`.
  */
 export async function streamEvents(
   reply: FastifyReply,
-  { streams, log, sse }: SseContext,
+  { streams, log, sse, room }: SseContext,
   source: (signal: AbortSignal) => AsyncIterable<SseFrame>,
 ): Promise<void> {
+  room();
   const controller = new AbortController();
   const frames = source(controller.signal)[Symbol.asyncIterator]();
   let next = frames.next();

@@ -129,4 +129,39 @@ describe('the limits of the API', () => {
     (await door.send('GET', '/api/v1/local/namespace')).refused(429, 'limit_exceeded');
     await reader.close();
   });
+
+  it('let so many follow at once, by sockets and event streams together, and the next one when another leaves', async () => {
+    door = await openDoor({ config: { sockets: 2 } });
+    const url = await door.listen();
+    const socket = (): Promise<SocketReader> => SocketReader.open(`${url}/ws/v1/events/${KEY}/lsm`);
+    const headers = { authorization: `Bearer ${KEY}` };
+    const stream = (): Promise<Response> => fetch(`${url}/api/v1/local/events`, { headers });
+    const first = await socket();
+    const second = await stream();
+    expect(second.status).toBe(200);
+    const refused = {
+      status: 429,
+      body: { code: 'limit_exceeded', message: expect.stringMatching('limits.sockets') },
+    };
+    expect(await socket().catch((error: unknown) => error)).toMatchObject(refused);
+    const third = await stream();
+    expect([third.status, await third.json()]).toMatchObject([429, refused.body]);
+    // Whoever does not follow is not held up.
+    expect((await door.send('GET', '/api/v1/local/namespace')).status).toBe(200);
+    await second.body?.cancel();
+    await first.close();
+    const late = await until(socket);
+    await late.close();
+  });
 });
+
+/** Asks again until it is let in: the server hears of who left a moment later. */
+async function until(open: () => Promise<SocketReader>): Promise<SocketReader> {
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      expect(error).toMatchObject({ status: 429 });
+    }
+  }
+}
