@@ -43,6 +43,7 @@ function inFiles(config: Config, { folder, host, log, acquired }: StorageParts):
     file: join(folder, 'journal.db'),
     sync: config.journal.sync,
     now: () => host.now(),
+    warn: (sentence) => log.error(sentence),
   });
   acquired.add('the journal', () => journal.close());
   const vault = openSqliteVault({ file: join(folder, 'vault.db'), keyFile: join(folder, 'vault.key') });

@@ -8,8 +8,9 @@ import { reasonOf } from '../domain/reason.ts';
 import { JournalError } from '../ports/journal.ts';
 import { copyDatabase } from './backup.ts';
 import { JOURNAL_APPLICATION_ID, JOURNAL_FORMAT, openJournalFile } from './sqlite-schema.ts';
-import { newerVersion } from './sqlite-file.ts';
+import { lossIn, newerVersion } from './sqlite-file.ts';
 import { sumOf } from './sqlite-record.ts';
+import { damageOfWal } from './sqlite-wal.ts';
 import { storageError } from './storage-error.ts';
 
 /** What a check found. */
@@ -26,13 +27,21 @@ const PROBLEMS_OF_A_KIND = 100;
 /** Left out of the questions to a file of a format that had no sums. */
 const WITH_SUMS = 'OR e.sum <> sum_of(e.position, e.stream, e.seq, e.time, e.version, e.body)';
 
+const GAP = 'Records are missing from the stream';
+
+/** How many records there must be, by the highest position and what was dropped, and are not. */
+const MISSING = `SELECT (SELECT max(coalesce((SELECT max(position) FROM events), 0),
+                         coalesce((SELECT value FROM facts WHERE name = 'highest_position'), 0)))
+                       - (SELECT count(*) FROM events) - value
+                   FROM facts WHERE name = 'dropped_records'`;
+
 /** Questions about the rows, each answered by what is wrong: `subject` says with what. */
 const QUESTIONS: readonly { readonly sql: string; readonly problem: (subject: string) => string }[] = [
   {
     sql: `SELECT s.stream || ' (' || count(e.seq) || ' records, numbered ' || coalesce(min(e.seq), 0) || ' to ' || coalesce(max(e.seq), 0) || ')'
             FROM streams s LEFT JOIN events e ON e.stream = s.ref GROUP BY s.ref
             HAVING count(e.seq) = 0 OR min(e.seq) <> 1 OR max(e.seq) <> count(e.seq)`,
-    problem: (subject) => `Records are missing from the stream ${subject}.`,
+    problem: (subject) => `${GAP} ${subject}.`,
   },
   {
     sql: `SELECT DISTINCT stream FROM events
@@ -57,8 +66,9 @@ const QUESTIONS: readonly { readonly sql: string; readonly problem: (subject: st
  * at at all: `unavailable` (also: in use), `newer_version`, or `corrupt` when it is not a journal of Coral.
  */
 export function checkJournal(file: string): JournalCheck {
+  const loss = damageOfWal(file);
   return withFile(file, (database) => {
-    const problems: string[] = [];
+    const problems = loss === undefined ? [] : [lossIn({ what: 'journal', file }, loss)];
     /** Damaged pages end a look early; that is a finding too. */
     const look = <T>(work: () => T, otherwise: T): T => {
       try {
@@ -84,6 +94,12 @@ export function checkJournal(file: string): JournalCheck {
         for (const subject of subjects) problems.push(problem(String(subject)));
       }, undefined);
     }
+    const missing = look(() => (database.prepare(MISSING).pluck().get() as number | undefined) ?? 0, 0);
+    // Gaps are told stream by stream; what is missing at the end of a stream shows only in their number.
+    if (missing > 0 && !problems.some((problem) => problem.startsWith(GAP)))
+      problems.push(
+        `${missing} of the records that were written are not there, at the end of one stream or several.`,
+      );
     const count = (table: string): number =>
       look(() => database.prepare(`SELECT count(*) FROM ${table}`).pluck().get() as number, 0);
     return { problems, streams: count('streams'), events: count('events'), bytes: statSync(file).size };
@@ -117,8 +133,12 @@ export function compactJournal(file: string): { readonly before: number; readonl
   try {
     const before = statSync(file).size;
     database.exec(
-      `DELETE FROM events WHERE stream IN (SELECT stream FROM dropped);
+      `BEGIN IMMEDIATE;
+       UPDATE facts SET value = value + (SELECT count(*) FROM events WHERE stream IN (SELECT stream FROM dropped))
+         WHERE name = 'dropped_records';
+       DELETE FROM events WHERE stream IN (SELECT stream FROM dropped);
        DELETE FROM dropped;
+       COMMIT;
        VACUUM;`,
     );
     database.pragma('wal_checkpoint(TRUNCATE)');

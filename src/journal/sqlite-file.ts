@@ -6,12 +6,13 @@
  * then keeps the index of its write-ahead log in its own memory. Shared, the index is a mapped file, and where a disk
  * turns read-only or full under a mapped file the kernel ends the process with SIGBUS instead of reporting an error.
  */
-import { accessSync, closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { JournalError } from '../ports/journal.ts';
 import { storageError } from './storage-error.ts';
 import type { StorageFile } from './storage-error.ts';
+import { damageOfWal, type WalDamage } from './sqlite-wal.ts';
 
 /** `normal`: a commit survives the death of the process; `full`: also a power failure (one disk flush a commit). */
 export type SyncMode = 'normal' | 'full';
@@ -29,6 +30,8 @@ export interface SqliteFileSpec extends StorageFile {
   readonly sync: SyncMode;
   /** How long opening waits for another program that holds the file, ms. The thread stands still meanwhile. */
   readonly busyTimeoutMs: number;
+  /** Hears, in a sentence, of what is lost without the file being damaged. */
+  readonly warn?: (sentence: string) => void;
 }
 
 /** Files up to this size are checked page by page at every start: some 10 ms. `coral journal check` does any size. */
@@ -52,6 +55,7 @@ export function openSqliteFile(spec: SqliteFileSpec): Database.Database {
     // SQLite would open a file it may only read without a word.
     accessSync(spec.file, constants.R_OK | constants.W_OK);
     accessSync(dirname(spec.file), constants.W_OK);
+    warnOfLoss(spec);
     database = new Database(spec.file, { timeout: spec.busyTimeoutMs });
     // Before the first look at the file, or the index is mapped already.
     database.pragma('locking_mode = EXCLUSIVE');
@@ -68,6 +72,23 @@ export function openSqliteFile(spec: SqliteFileSpec): Database.Database {
     database?.close();
     throw storageError(spec, 'opened', cause);
   }
+}
+
+/** SQLite forgets what follows a damaged place in the write-ahead log: then it is said, and a copy is kept. */
+function warnOfLoss({ what, file, warn }: SqliteFileSpec): void {
+  const damage = damageOfWal(file);
+  if (damage === undefined) return;
+  const copy = `${file}-wal.damaged`;
+  copyFileSync(`${file}-wal`, copy);
+  warn?.(`${lossIn({ what, file }, damage)} A copy is in ${copy}.`);
+}
+
+/** What a damaged write-ahead log means, in a sentence. */
+export function lossIn({ what, file }: StorageFile, { commits }: WalDamage): string {
+  return (
+    `The write-ahead log of the ${what} ${file} is damaged, and ${commits === 1 ? 'one commit' : `${commits} commits`} behind that place ` +
+    `cannot be read: what was written last is lost unless a backup has it.`
+  );
 }
 
 /** SQLite gives its side files the mode of the main one: what agents say to each other is for the owner alone. */

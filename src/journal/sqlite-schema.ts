@@ -6,7 +6,8 @@
  *   a walk along one index, however rare or common the pair is.
  * - `events.sum` tells whether a record is what was written (sqlite-record.ts).
  * - `dropped` names streams that left the catalogue and whose records are still being deleted.
- * - `facts` holds single values: the version of the events, the highest position of dropped records, the last probe.
+ * - `facts` holds single values: the version of the events, the highest position and the number of dropped records, the
+ *   last probe. With the number dropped, the highest position tells how many records there must be: no position is left out.
  */
 import type Database from 'better-sqlite3';
 import { EVENT_VERSION } from '../domain/event.ts';
@@ -75,11 +76,16 @@ const TABLES = `
 
   CREATE TABLE dropped (stream INTEGER PRIMARY KEY);
   CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-  INSERT INTO facts VALUES ('event_version', ${EVENT_VERSION});
+  INSERT INTO facts VALUES ('event_version', ${EVENT_VERSION}), ('dropped_records', 0);
 `;
 
-/** Opens (or makes) a journal file. Throws JournalError as `openSqliteFile` does. */
-export function openJournalFile(file: string, sync: SyncMode, busyTimeoutMs: number): Database.Database {
+/** Opens (or makes) a journal file. Throws JournalError as `openSqliteFile` does; `warn` hears of what is lost. */
+export function openJournalFile(
+  file: string,
+  sync: SyncMode,
+  busyTimeoutMs: number,
+  warn?: (sentence: string) => void,
+): Database.Database {
   const target = { what: 'journal', file } as const;
   const database = openSqliteFile({
     ...target,
@@ -89,6 +95,7 @@ export function openJournalFile(file: string, sync: SyncMode, busyTimeoutMs: num
     upgrades: ['ALTER TABLE events ADD COLUMN sum INTEGER'],
     sync,
     busyTimeoutMs,
+    ...(warn !== undefined && { warn }),
   });
   const written = readEventVersion(database);
   if (written > EVENT_VERSION) {

@@ -65,6 +65,7 @@ export function prepareStatements(database: Database.Database) {
     deleteSome: prepare(
       'DELETE FROM events WHERE position IN (SELECT position FROM events WHERE stream = ? LIMIT ?)',
     ),
+    countDropped: prepare("UPDATE facts SET value = value + ? WHERE name = 'dropped_records'"),
     forgetDropped: prepare('DELETE FROM dropped WHERE stream = ?'),
 
     probe: prepare(

@@ -41,6 +41,8 @@ export interface SqliteJournalOptions {
   readonly onCommit?: (commit: Commit) => void;
   /** How long opening waits for another program that holds the file, ms (default 500). */
   readonly busyTimeoutMs?: number;
+  /** Hears, in a sentence, of records that are lost without a trace in the file. */
+  readonly warn?: (sentence: string) => void;
 }
 
 /** What one commit held. */
@@ -108,6 +110,7 @@ class OpenedJournal implements SqliteJournal {
       options.file,
       options.sync,
       options.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS,
+      options.warn,
     );
     try {
       this.#statements = prepareStatements(this.#database);
@@ -306,6 +309,7 @@ class OpenedJournal implements SqliteJournal {
         const ref = this.#statements.dropped.get() as number | undefined;
         if (ref === undefined) return true;
         const { changes } = this.#statements.deleteSome.run(ref, DROP_RECORDS);
+        this.#statements.countDropped.run(changes);
         if (changes < DROP_RECORDS) this.#statements.forgetDropped.run(ref);
         return false;
       });
