@@ -1,5 +1,8 @@
 /** What executables may use, and that nothing gets out of their control group. Real groups, where this user may make them. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ExecutableResources } from '../../src/domain/definition.ts';
 import type { LaunchSpec } from '../../src/domain/launch.ts';
@@ -143,6 +146,49 @@ it('groups are of version 1 where there are both, and there the thread that star
   expect(inside).not.toBe(outside);
   expect(own()).toBe(outside);
   group.remove();
+});
+
+it('groups of others in which nothing is go when a second look finds them as the first', async (context) => {
+  if (cannot !== '') context.skip(cannot);
+  // Among themselves, out of the way of whoever else uses this machine.
+  const nest = `nest-${process.pid}`;
+  const find: typeof findPlaces = (name) =>
+    findPlaces(name).map((place) => ({ ...place, folder: join(dirname(place.folder), nest, name) }));
+  const folders = (instance: string): string[] =>
+    find(groupOf(instance)).flatMap(({ folder }) =>
+      existsSync(folder)
+        ? [
+            folder,
+            ...readdirSync(folder).flatMap((one) =>
+              statSync(join(folder, one)).isDirectory() ? [join(folder, one)] : [],
+            ),
+          ]
+        : [],
+    );
+  const all = { memory: 64 * MiB, cpus: 1, pids: 9 };
+  const dead = new ControlGroups('of a state folder that is gone', find);
+  const living = new ControlGroups('of a server that lives', find);
+  const anew = new ControlGroups('of one that comes back', find);
+  dead.make('an attempt', all);
+  anew.make('an attempt', all);
+  const { started } = living.make('an attempt', all).group!.startIn(() => spawn('sleep', ['600']));
+  const ours = new ControlGroups('ours', find);
+  try {
+    const seen = ours.sweepStrangers(new Set());
+    expect(folders('of a state folder that is gone').length).toBeGreaterThan(1);
+    anew.sweep([]);
+    anew.make('an attempt', all);
+    ours.sweepStrangers(seen);
+    expect(folders('of a state folder that is gone')).toEqual([]);
+    expect(folders('of one that comes back').length).toBeGreaterThan(1);
+    expect(folders('of a server that lives').length).toBeGreaterThan(1);
+  } finally {
+    const gone = once(started, 'exit');
+    started.kill('SIGKILL');
+    await gone;
+    for (const one of [dead, living, anew]) one.sweep([]);
+    for (const { folder } of find('')) if (existsSync(folder)) rmdirSync(folder);
+  }
 });
 
 it('where no group can be made, an agent runs and it is said what does not hold for it', () => {

@@ -29,8 +29,11 @@ export class CoralProcess {
     cwd: string,
     environment: Readonly<Record<string, string>>,
     program = PROGRAM,
+    /** A command that starts it, as `setpriv` does. */
+    through: readonly string[] = [],
   ) {
-    this.child = spawn(process.execPath, [program, ...args], {
+    const [command = '', ...words] = [...through, process.execPath, program, ...args];
+    this.child = spawn(command, words, {
       cwd,
       env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -4,10 +4,12 @@
  *
  * - **C1** An agent that could not be put into a group runs all the same; what does not hold for it is said.
  * - **C2** A group goes with the last of its processes; what a crash left goes with the next sweep.
+ * - **C3** A group of another instance, whose state folder may be gone, is removed when nothing was in it at two looks
+ *   with some time between: whoever makes one puts its process there in the same turn.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { reasonOf } from '../../domain/reason.ts';
 import type { ExecutableResources } from '../../domain/definition.ts';
 import { CONTROLLERS, findPlaces, homeIn, prepare, readText } from './control-places.ts';
@@ -185,6 +187,29 @@ export class ControlGroups {
     }
   }
 
+  /**
+   * Looks at the groups of other instances beside ours; returns those in which nothing is, and removes what an earlier
+   * look returned (C3).
+   */
+  sweepStrangers(before: ReadonlySet<string>): ReadonlySet<string> {
+    const empty = new Set<string>();
+    for (const { folder: ours } of this.known()) {
+      const beside = dirname(ours);
+      for (const name of childrenOf(beside)) {
+        const theirs = join(beside, name);
+        if (theirs === ours || !OF_AN_INSTANCE.test(name)) continue;
+        for (const one of [...below(theirs), theirs]) {
+          if (readText(join(one, 'cgroup.procs')) !== '') continue;
+          // Told from another of its name, made since.
+          const known = `${one} ${statSync(one, { throwIfNoEntry: false })?.ino}`;
+          if (before.has(known)) removeEmpty(one);
+          else empty.add(known);
+        }
+      }
+    }
+    return empty;
+  }
+
   private known(): readonly Place[] {
     this.places ??= process.platform === 'linux' ? this.find(groupOf(this.instance)) : [];
     return this.places;
@@ -195,6 +220,8 @@ export class ControlGroups {
     return 'the server may make no control groups for it here; run it as root, or let systemd delegate them (Delegate=yes)';
   }
 }
+
+const OF_AN_INSTANCE = /^coral-[0-9a-f]{24}$/;
 
 /** The name of the group that holds all those of an instance. */
 export function groupOf(instance: string): string {

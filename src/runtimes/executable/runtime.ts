@@ -57,6 +57,8 @@ export interface ExecutableRuntimeOptions {
   readonly table?: ProcessTable;
 }
 
+/** Between two looks at the control groups of others, ms. */
+const STRANGERS_AFTER = 10_000;
 /** Ended agents whose end nobody asked for yet; each may hold two pipes open. */
 const MAX_UNCLAIMED = 256;
 
@@ -90,6 +92,7 @@ class DirectRuntime implements ExecutableRuntime {
   private readonly inUse = new Set<Labels>();
   private readonly memory = outOfMemoryWitness();
   private readonly groups: ControlGroups;
+  private strangers: NodeJS.Timeout | undefined;
   private lastStart: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: ExecutableRuntimeOptions) {
@@ -200,6 +203,7 @@ class DirectRuntime implements ExecutableRuntime {
     });
     const inUse = [...found.map(({ labels }) => labels), ...this.inUse];
     this.groups.sweep(inUse.map(markOf));
+    this.sweepStrangers();
     await this.files.sweep(inUse);
     return found;
   }
@@ -209,11 +213,19 @@ class DirectRuntime implements ExecutableRuntime {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.strangers);
     this.adopted.close();
     this.groups.sweep([]);
     this.unclaimed.clear();
     for (const child of this.children.values()) child.abandon();
     this.children.clear();
+  }
+
+  /** Once in a life: what crashes of others left, whose state folders nobody may ever use again. */
+  private sweepStrangers(): void {
+    if (this.strangers !== undefined) return;
+    const empty = this.groups.sweepStrangers(new Set());
+    this.strangers = setTimeout(() => this.groups.sweepStrangers(empty), STRANGERS_AFTER).unref();
   }
 
   /** Starting a process holds the event loop up for milliseconds: one in a turn, however many are asked for at once. */
