@@ -278,6 +278,45 @@ describe('of what was given in confidence', () => {
       ...(engine ? ['container', 'unpulled'] : []),
     ]);
 
+    // It is spoken for by an application, and speaks itself.
+    const puppet = `/api/v1/puppet/cage/${id}`;
+    const made = await ask('POST', `${puppet}/sleeper/thread`, {
+      threadName: 'talk',
+      participantNames: ['leak'],
+    });
+    const { thread } = JSON.parse(made.text) as { thread: { id: string } };
+    const by = { threadId: thread.id };
+    const spoken: [string, string, unknown?][] = [
+      ['POST', 'sleeper/thread/message', { ...by, content: 'to all', mentions: ['leak'] }],
+      ['GET', 'leak/messages'],
+      ['POST', 'sleeper/thread/participant', { ...by, participantName: 'function' }],
+      ['DELETE', 'sleeper/thread/participant', { ...by, participantName: 'function' }],
+      ['DELETE', 'sleeper/thread', { ...by, summary: 'said' }],
+    ];
+    for (const [method, path, body] of spoken)
+      expect([path, (await ask(method, `${puppet}/${path}`, body)).status]).toEqual([path, 200]);
+    for (const [path, body] of [
+      ['nobody/thread', { threadName: 'talk' }],
+      ['sleeper/thread/message', { ...by, content: 'late', mentions: ['nobody'] }],
+    ] as const)
+      expect((await ask('POST', `${puppet}/${path}`, body)).status).toBeGreaterThanOrEqual(400);
+    const endpoint = `/mcp/v1/${canaries.get('secret of a running agent')!}/mcp`;
+    const tool = {
+      name: 'coral_create_thread',
+      arguments: { threadName: 'own', participantNames: ['nobody'] },
+    };
+    for (const [method, params] of [
+      ['tools/list', {}],
+      ['tools/call', tool],
+      ['resources/read', { uri: 'coral://state' }],
+      ['resources/read', { uri: 'coral://nothing' }],
+      ['nothing', {}],
+    ] as const) {
+      const accept = { accept: 'application/json, text/event-stream' };
+      const answer = await ask('POST', endpoint, { jsonrpc: '2.0', id: method, method, params }, accept);
+      expect([method, answer.status]).toEqual([method, 200]);
+    }
+
     // While one of them runs: command lines, titles, names and labels.
     seen.set('command lines and titles', processes());
     for (const name of ['leak', 'sleeper', 'missing', 'function', 'container']) {

@@ -8,9 +8,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterEach, expect, it } from 'vitest';
 import { z } from 'zod';
+import { Engine } from '../../src/runtimes/docker/engine.ts';
 import { SocketReader } from '../http/socket-reader.ts';
+import { leftIn } from '../runtimes/docker/world.ts';
 import { agentOf, Api } from '../support/api.ts';
 import { CONFIG, definition, Project, type CoralProcess } from '../support/coral-process.ts';
+import { BUSYBOX, busyboxImage } from '../support/docker-images.ts';
+import { ENDPOINT, hasDocker } from '../support/docker.ts';
 
 const SESSIONS = Number(process.env['CORAL_SOAK_SESSIONS'] ?? 300);
 /** Opened before the first look, so that everything that is made once is there. */
@@ -118,8 +122,9 @@ async function archived(api: Api): Promise<string[]> {
   }
 }
 
-/** A session of the soak: every kind comes round. */
+/** A session of the soak: every kind comes round, containers less often. */
 function sessionOf(n: number): object[] {
+  if (n % 40 === 0 && hasDocker) return [agentOf('container', 'docker')];
   if (n % 10 === 0) return [agentOf('program', 'executable')];
   if (n % 5 === 1) {
     const options = {
@@ -142,11 +147,17 @@ it(`${SESSIONS} short sessions leave a server as it was`, async () => {
     'agents/quick.yaml': definition('quick', scripted),
     'agents/sealed.yaml': definition('sealed', scripted, '{API_KEY: {type: string, secret: true}}'),
     'agents/again.yaml': again,
+    'agents/container.yaml': definition(
+      'container',
+      `{docker: {image: '${BUSYBOX}', command: [echo, one], network: none, pull: never}}`,
+    ),
     'agents/program.yaml': definition(
       'program',
       '{executable: {path: sh, arguments: [-c, "echo $CORAL_AGENT_ID"]}}',
     ),
   });
+  const engine = hasDocker ? new Engine({ endpoint: ENDPOINT }) : undefined;
+  if (engine !== undefined) await busyboxImage(engine);
   const server = project.start(['serve', '--network.bind-port=0'], {
     NODE_OPTIONS: `--expose-gc --import ${new URL('../support/self-look.mjs', import.meta.url).pathname}`,
     CORAL_TEST_SELF_LOOK: join(project.folder, 'look.json'),
@@ -207,6 +218,12 @@ it(`${SESSIONS} short sessions leave a server as it was`, async () => {
   events.ws.terminate();
   server.signal('SIGTERM');
   expect((await server.finished()).code).toBe(0);
+  if (engine !== undefined) {
+    expect(
+      await leftIn(engine, readFileSync(join(project.folder, '.coral/instance'), 'utf8').trim()),
+    ).toEqual([]);
+    engine.close();
+  }
   // A session's output may be kept with it; nobody else's is.
   const output = readdirSync(join(project.folder, '.coral/output'));
   expect(sessions).toEqual(expect.arrayContaining(output));

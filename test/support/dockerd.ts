@@ -1,4 +1,4 @@
-/** A Docker Engine of a test's own, without any network of its own making, which may be stopped, killed and frozen. */
+/** A Docker Engine of a test's own, without a bridge of its own making, which may be stopped, killed and frozen. */
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -6,6 +6,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Engine } from '../../src/runtimes/docker/engine.ts';
+import { hasOwnNetwork } from './own-network.ts';
 
 export class OwnEngine {
   readonly endpoint: string;
@@ -22,8 +23,13 @@ export class OwnEngine {
 
   static async begin(options: { liveRestore: boolean }): Promise<OwnEngine> {
     const own = new OwnEngine(await mkdtemp(join(tmpdir(), 'coral-dockerd-')), options.liveRestore);
-    await own.start();
-    return own;
+    try {
+      await own.start();
+      return own;
+    } catch (error) {
+      await own.end();
+      throw error;
+    }
   }
 
   /** Of the engine's own process. */
@@ -41,11 +47,13 @@ export class OwnEngine {
       });
       while (!existsSync(containerd)) await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    // In a network namespace of its own: an engine without a bridge removes the machine's docker0.
+    // In a network namespace of its own: an engine without a bridge removes the machine's docker0. Where we are in one, in
+    // ours: so we reach the networks that it makes.
+    const [command, ...before] = hasOwnNetwork() ? ['dockerd'] : ['unshare', '--net', 'dockerd'];
     this.process = spawn(
-      'unshare',
+      command,
       [
-        ...['--net', 'dockerd'],
+        ...before,
         ...[
           '-H',
           `unix://${this.endpoint}`,
@@ -92,6 +100,8 @@ export class OwnEngine {
   }
 
   async end(): Promise<void> {
+    // They would outlive an engine that restores them.
+    await this.removeContainers().catch(() => undefined);
     if (this.process?.exitCode === null && this.process.signalCode === null) {
       this.process.kill('SIGCONT');
       await this.signal('SIGTERM');
@@ -107,5 +117,16 @@ export class OwnEngine {
       if (path.startsWith(`${this.folder}/`)) spawnSync('umount', ['-l', path]);
     }
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async removeContainers(): Promise<void> {
+    const engine = new Engine({ endpoint: this.endpoint, pingTimeoutMs: 1_000 });
+    try {
+      const all = await engine.json<{ Id: string }[]>({ path: '/containers/json', query: { all: 1 } });
+      for (const { Id } of all)
+        await engine.text({ method: 'DELETE', path: `/containers/${Id}`, query: { force: 1 } });
+    } finally {
+      engine.close();
+    }
   }
 }

@@ -4,7 +4,7 @@
  * verdict; exit code 1 when a promise was broken, with the evidence kept.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, lstatSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, lstatSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -12,6 +12,7 @@ import { Engine } from '../../../src/runtimes/docker/engine.ts';
 import { Project } from '../../support/coral-process.ts';
 import { busyboxImage } from '../../support/docker-images.ts';
 import { OwnEngine } from '../../support/dockerd.ts';
+import { hasOwnNetwork, runInOwnNetwork } from '../../support/own-network.ts';
 import { Receiver } from '../../support/receiver.ts';
 import { violations } from '../checker.ts';
 import type { History } from '../history.ts';
@@ -49,12 +50,26 @@ if (!Number.isSafeInteger(seed) || !(length > 0)) {
   process.exit(2);
 }
 
+// So that containers in networks of their sessions reach the server, which is here.
+const elsewhere = values.docker ? await runInOwnNetwork() : undefined;
+if (elsewhere !== undefined) process.exit(elsewhere);
+
+/** Gives back, last first, what was acquired. */
+const releases: ((isGood: boolean) => Promise<unknown> | void)[] = [];
+// Also what nobody expected leaves nothing behind.
+process.once('uncaughtException', (error) => {
+  console.error(error);
+  console.log(`Chaos: it could not be played (${error.message}).`);
+  void release(false).finally(() => process.exit(1));
+});
 const command = `npm run chaos -- --minutes ${values.minutes} --seed ${seed}`;
 const engine = values.docker
   ? await OwnEngine.begin({ liveRestore: true }).catch(() => undefined)
   : undefined;
+releases.push(async () => engine?.end());
 const image = engine && (await withEngine(engine, (api) => busyboxImage(api)));
 const receiver = await Receiver.open((_call, count) => ({ status: count % 5 === 4 ? 503 : 200 }));
+releases.push(() => receiver.close());
 const hook = receiver.url('/end');
 const project = new Project({
   'coral.config.yaml': `
@@ -65,19 +80,24 @@ ${engine ? `docker: {socket: ${engine.endpoint}}` : ''}
 `,
   ...definitions(image),
 });
+releases.push((isGood) => (isGood ? project.remove() : project.end()));
 const folder = stateFolder(project);
 mkdirSync(folder);
 const size = `${64 + Math.ceil(length / 60_000) * 8}m`;
 const disk = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'coral-chaos', folder]).status === 0;
+if (disk) releases.push(() => void spawnSync('umount', ['-l', folder]));
 
 const schedule = scheduleOf(seed, length, { docker: engine !== undefined, disk });
 console.log(
   `${command}: ${schedule.sessions.length} sessions, ${schedule.faults.length} faults` +
     `${engine ? '' : '; without containers: no Docker engine could be started'}` +
+    `${engine && !hasOwnNetwork() ? '; no container has a network: the engine has one of its own' : ''}` +
     `${disk ? '' : '; without full disks: a small one cannot be mounted'}.`,
 );
 
+releases.push(endProcesses);
 const server = await Server.start(project, { isPatient: true });
+releases.push(() => server.abandon());
 const begun = Date.now();
 let played = 0;
 const run = new Run(project, server);
@@ -85,7 +105,7 @@ const faults = new Faults({ server, folder, engine }, new Dice(seed ^ 0x0b5e55ed
 for (const name of ['SIGINT', 'SIGTERM'] as const)
   process.once(name, () => {
     console.log(`Chaos: ended by ${name}.`);
-    void end(true).finally(() => process.exit(130));
+    void release(true).finally(() => process.exit(130));
   });
 const broken = await Promise.race([
   wreak(schedule).then(settle),
@@ -106,7 +126,7 @@ if (broken.length > 0) {
   for (const what of broken.slice(0, 20)) console.log(`  ${what}`);
   console.log(`Evidence: ${kept}`);
 }
-await end(broken.length === 0);
+await release(broken.length === 0);
 console.log(
   broken.length === 0
     ? `Chaos: every promise was kept (${totals}; ${command}).`
@@ -138,7 +158,7 @@ async function wreak({ sessions, faults: planned }: Schedule): Promise<void> {
       while (playing.size >= AT_ONCE) await Promise.race(playing);
       if (isLate()) break;
       played += 1;
-      const one = play(run, session, number, hook);
+      const one = play(run, session, number, { receiver: hook, hasNetworks: hasOwnNetwork() });
       playing.add(one);
       void one.then(() => playing.delete(one));
     }
@@ -201,16 +221,24 @@ function keepEvidence(found: readonly string[]): string {
   return at;
 }
 
-/** Ends whatever is still there of the run. */
-async function end(isGood: boolean): Promise<void> {
-  await receiver.close();
-  server.abandon();
+/** Ends whatever is still there of the run: all of it is tried. */
+async function release(isGood: boolean): Promise<void> {
+  for (let one = releases.pop(); one !== undefined; one = releases.pop()) {
+    try {
+      await one(isGood);
+    } catch (error) {
+      console.error(error);
+    }
+  }
+}
+
+/** Agents and the keeper. */
+async function endProcesses(): Promise<void> {
   await project.end();
-  const instance = readFileSync(join(folder, 'instance'), 'utf8').trim();
-  for (const { pid } of processesOf(folder, instance)) process.kill(pid, 'SIGKILL');
-  if (disk) spawnSync('umount', ['-l', folder]);
-  if (isGood) await project.remove();
-  await engine?.end();
+  const instance = join(folder, 'instance');
+  if (!existsSync(instance)) return;
+  for (const { pid } of processesOf(folder, readFileSync(instance, 'utf8').trim()))
+    process.kill(pid, 'SIGKILL');
 }
 
 async function withEngine<T>(own: OwnEngine, act: (api: Engine) => Promise<T>): Promise<T> {

@@ -19,15 +19,18 @@ const program = (script: string): string => `{path: sh, arguments: [-c, ${JSON.s
 
 /** The definitions of all agents. */
 export function definitions(image: string | undefined): Readonly<Record<string, string>> {
-  const of: Record<Kind, string> = {
+  const container = (network: string): string =>
+    `{docker: {image: ${image ?? 'none'}, network: ${network}, command: [sh, -c, "while :; do echo tick; sleep 0.2; done"]}}`;
+  const of: Record<Kind | 'networked', string> = {
     executable: `{executable: ${program(TALKER)}}`,
     stubborn: `{executable: ${program(STUBBORN)}}`,
     scripted: '{scripted: {run_for: 3s, exit_code: 1, output: [one, two], flood: 50}}',
-    docker: `{docker: {image: ${image ?? 'none'}, network: none, command: [sh, -c, "while :; do echo tick; sleep 0.2; done"]}}`,
+    docker: container('none'),
+    networked: container('session'),
   };
   return Object.fromEntries(
     Object.entries(of)
-      .filter(([kind]) => kind !== 'docker' || image !== undefined)
+      .filter(([, runtimes]) => !runtimes.startsWith('{docker') || image !== undefined)
       .map(([kind, runtimes]) => [
         `agents/${kind}.yaml`,
         `${definition(kind, runtimes, '{TOKEN: {type: string, secret: true, required: true}}')}timeouts: {stop: 1s}\n`,
@@ -35,14 +38,17 @@ export function definitions(image: string | undefined): Readonly<Record<string, 
   );
 }
 
+/** Where sessions are played. */
+export interface Place {
+  /** URL of who is told of their ends. */
+  readonly receiver: string;
+  /** Whether containers in networks of their sessions reach the server. */
+  readonly hasNetworks: boolean;
+}
+
 /** Plays one session to its end. Never rejects for what the server says or does. */
-export async function play(
-  run: Run,
-  planned: PlannedSession,
-  number: number,
-  receiver: string,
-): Promise<void> {
-  const session = await run.open(`session ${number}`, request(planned, number, receiver));
+export async function play(run: Run, planned: PlannedSession, number: number, place: Place): Promise<void> {
+  const session = await run.open(`session ${number}`, request(planned, number, place));
   const late = Date.now() + LONGEST;
   const giveUp = (): boolean => Date.now() > late;
   try {
@@ -83,10 +89,12 @@ async function talk(
   await run.drain(session, bob, giveUp);
 }
 
-function request(planned: PlannedSession, number: number, receiver: string): object {
+function request(planned: PlannedSession, number: number, { receiver, hasNetworks }: Place): object {
   const names = planned.agents.map(({ name }) => name);
+  // Every other session has a network.
+  const isNetworked = hasNetworks && number % 2 === 1;
   return {
-    agentGraphRequest: { agents: planned.agents.map(agent), groups: [names] },
+    agentGraphRequest: { agents: planned.agents.map((one) => agent(one, isNetworked)), groups: [names] },
     namespaceProvider: { type: 'create_if_not_exists', namespaceRequest: { name: `chaos-${number % 7}` } },
     execution: {
       mode: 'immediate',
@@ -99,10 +107,11 @@ function request(planned: PlannedSession, number: number, receiver: string): obj
   };
 }
 
-function agent({ name, kind, restart }: PlannedAgent): object {
+function agent({ name, kind, restart }: PlannedAgent, isNetworked: boolean): object {
   const runtime = kind === 'stubborn' ? 'executable' : kind;
+  const from = kind === 'docker' && isNetworked ? 'networked' : kind;
   return {
-    id: { name: kind, version: '1.0.0', registrySourceId: { type: 'local' } },
+    id: { name: from, version: '1.0.0', registrySourceId: { type: 'local' } },
     name,
     provider: { type: 'local', runtime },
     options: { TOKEN: { type: 'string', value: `of ${name}` } },
