@@ -1,21 +1,18 @@
 /**
  * One container that lives, or has ended and was not told of yet. C1: the story ends in this order: it is seen to have
  * ended (by inspecting it; everything else is a hint), its output is read to the end, both are kept where a crash does
- * not reach them, it is removed with its volumes, what it had besides is let go, its ending is told. C2: it waits with that until somebody attached, or asked it to
- * end. C3: an engine that cannot be seen says nothing about it.
+ * not reach them, it is removed with its volumes, what it had besides is let go, its ending is told. C2: it waits with
+ * that until somebody attached, or asked it to end. C3: an engine that cannot be seen says nothing about it.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Ending } from '../../domain/exit.ts';
 import type { Labels } from '../../domain/launch.ts';
 import type { Attachment, Observer, StopReceipt } from '../../ports/runtime.ts';
 import { endingOf, LastLines, lost, maskOf, type Mask } from '../ending.ts';
-import { DEFAULT_OUTPUT_LIMITS } from '../output-gate.ts';
-import type { OutputLimits } from '../output-gate.ts';
+import { DEFAULT_OUTPUT_LIMITS, type OutputLimits } from '../output-gate.ts';
 import { Watch } from '../watch.ts';
-import { endingFor } from './ending.ts';
-import type { ContainerState } from './ending.ts';
-import { EngineRefusal, isRefusal } from './engine.ts';
-import type { Engine } from './engine.ts';
+import { endingFor, type ContainerState } from './ending.ts';
+import { EngineRefusal, isRefusal, type Engine } from './engine.ts';
 import { Grace } from './grace.ts';
 import { ContainerOutput } from './output.ts';
 import type { KeptEndings } from './kept-endings.ts';
@@ -23,6 +20,7 @@ import { stopsContainers } from './place.ts';
 import type { Places } from './queue.ts';
 import { removeContainer } from './remove.ts';
 import { resumeFromLogs } from './resume.ts';
+import { Unstarted } from './unstarted.ts';
 import { REMEMBERED } from './catch-up.ts';
 import type { EngineWatcher } from './watcher.ts';
 import { within } from './within.ts';
@@ -87,6 +85,7 @@ export class Container {
   /** Of an earlier one it has to be known first what was read of it. */
   private mayRead: boolean;
   private wasAsked = false;
+  private readonly unstarted = new Unstarted(this.parts.engine, this.parts.id);
   private forsaken: string | undefined;
   private grace: Grace;
   private stopping: Promise<StopReceipt> | undefined;
@@ -242,8 +241,12 @@ export class Container {
         path: `/containers/${id}/json`,
       });
       if (this.isAbandoned) return;
-      const neverRan = state.Status === 'created' && this.parts.isEarlier === true;
-      if (state.Status === 'exited' || state.Status === 'dead' || neverRan) {
+      const isUnstarted = state.Status === 'created' && this.parts.isEarlier === true;
+      if (isUnstarted && !this.wasAsked && !this.unstarted.wasTried) {
+        this.lookAgain = await this.unstarted.start();
+        return;
+      }
+      if (state.Status === 'exited' || state.Status === 'dead' || isUnstarted) {
         this.state = state;
         this.settleEnded();
       } else if (state.Status === 'running' || state.Status === 'paused') {
@@ -306,7 +309,7 @@ export class Container {
       return lost('The container was removed by somebody else; nobody saw how it ended.');
     }
     let state = this.state;
-    if (state.Status === 'created') return lost('The server that launched it ended before it was started.');
+    if (state.Status === 'created') return this.unstarted.ending;
     const wasCut = this.engineWasCut || watcher.isEngineAway;
     const engineStoppedIt = wasCut && !this.wasAsked && (await stopsContainers(engine));
     // Its stream may have been cut before its last words, or never begun.

@@ -175,11 +175,11 @@ class Docker implements DockerRuntime {
   }
 
   async list(): Promise<readonly Found[]> {
-    const found = await this.labelled((state) => !OVER.has(state) && state !== 'created');
+    const found = await this.labelled((state) => !OVER.has(state));
     const inUse = [...found.map(({ labels }) => labels), ...this.launcher.inUse];
     await this.files.sweep(inUse);
     await this.sockets.sweep(inUse);
-    return found;
+    return found.filter(({ state }) => state !== 'created');
   }
 
   /** Ended, or never started, and nobody here knows: an earlier life's. */
@@ -236,12 +236,12 @@ class Docker implements DockerRuntime {
     this.engine.close();
   }
 
-  private async labelled(isWanted: (state: string) => boolean): Promise<Found[]> {
+  private async labelled(isWanted: (state: string) => boolean): Promise<(Found & { state: string })[]> {
     const containers = await containersOf(this.engine, this.options.instance);
     return containers.flatMap(({ id, state, labels }) => {
       if (labels === undefined || state === 'removing' || !isWanted(state)) return [];
       if (this.launcher.underWay.has(nameOf(labels))) return []; // its launch is under way
-      return [{ handle: handleOf(id), labels }];
+      return [{ handle: handleOf(id), labels, state }];
     });
   }
 
