@@ -85,7 +85,7 @@ export class Container {
   /** Of an earlier one it has to be known first what was read of it. */
   private mayRead: boolean;
   private wasAsked = false;
-  private readonly unstarted = new Unstarted(this.parts.engine, this.parts.id);
+  private readonly unstarted: Unstarted;
   private forsaken: string | undefined;
   private grace: Grace;
   private stopping: Promise<StopReceipt> | undefined;
@@ -109,6 +109,7 @@ export class Container {
       now: parts.now,
       limits: parts.output ?? DEFAULT_OUTPUT_LIMITS,
     });
+    this.unstarted = new Unstarted(parts.engine, parts.id);
     this.grace = new Grace(parts.now);
     this.mayRead = parts.isEarlier !== true;
     void this.story();
@@ -244,9 +245,7 @@ export class Container {
       const isUnstarted = state.Status === 'created' && this.parts.isEarlier === true;
       if (isUnstarted && !this.wasAsked && !this.unstarted.wasTried) {
         this.lookAgain = await this.unstarted.start();
-        return;
-      }
-      if (state.Status === 'exited' || state.Status === 'dead' || isUnstarted) {
+      } else if (state.Status === 'exited' || state.Status === 'dead' || isUnstarted) {
         this.state = state;
         this.settleEnded();
       } else if (state.Status === 'running' || state.Status === 'paused') {
