@@ -35,6 +35,8 @@ export interface ContainerParts {
   readonly id: string;
   readonly labels: Labels;
   readonly secrets: readonly string[];
+  /** What it runs, for the sentence about one that is not there. */
+  readonly program?: string | undefined;
   /** Bytes, for the sentence about too little of it. */
   readonly memory: number;
   readonly now: () => number;
@@ -302,7 +304,7 @@ export class Container {
   }
 
   private async endingNow(): Promise<Ending> {
-    const { engine, watcher, id, memory, now } = this.parts;
+    const { engine, watcher, id, program, memory, now } = this.parts;
     if (this.state === 'vanished' || this.state === undefined) {
       await this.output.finish();
       return lost('The container was removed by somebody else; nobody saw how it ended.');
@@ -332,6 +334,7 @@ export class Container {
       wasAsked: this.wasAsked,
       engineStoppedIt,
       firstErrorLine: this.firstErrorLine,
+      program,
       memory,
       now: now(),
     });

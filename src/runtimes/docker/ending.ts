@@ -25,6 +25,8 @@ export interface Circumstances {
   readonly engineStoppedIt: boolean;
   /** What it printed on stderr first. */
   readonly firstErrorLine: string | undefined;
+  /** What it was to run, where that is known. */
+  readonly program?: string | undefined;
   readonly memory: number;
   readonly now: number;
 }
@@ -49,7 +51,7 @@ const UNNOTICED =
 export function endingFor(state: ContainerState, about: Circumstances): Ending {
   const { ExitCode: exitCode, OOMKilled: flagged = false } = state;
   const time = timeOf(state.FinishedAt) ?? about.now;
-  const unstarted = couldNotStart(exitCode, about.firstErrorLine);
+  const unstarted = couldNotStart(exitCode, about);
   if (unstarted !== undefined) return { kind: 'could_not_start', detail: unstarted, exitCode, time };
 
   if (about.engineStoppedIt) {
@@ -76,16 +78,18 @@ export function endingFor(state: ContainerState, about: Circumstances): Ending {
   return { ...ended, detail: `${ended.detail}${child}` };
 }
 
-/** The init process's complaint that it has nothing to run. */
-function couldNotStart(exitCode: number, line: string | undefined): string | undefined {
-  if (exitCode !== 127 && exitCode !== 126) return undefined;
-  const match = /^\[FATAL +tini \(\d+\)\] exec (.*) failed: (.*)$/.exec(line ?? '');
-  const podman = /^(?:catatonit|ERROR \(catatonit[^)]*\)): .*?(?:exec|execute)\w* (\S+).*?: (.*)$/.exec(
-    line ?? '',
-  );
-  const [, program, why] = match ?? podman ?? [];
-  if (program === undefined) return undefined;
-  return `The image has no program ${program} that can be run (${why}); check its entrypoint and the command of runtimes.docker.`;
+/** The init process's complaint that it has nothing to run; Podman's ends with 1 and does not name the program. */
+function couldNotStart(
+  exitCode: number,
+  { firstErrorLine: line = '', program }: Circumstances,
+): string | undefined {
+  if (exitCode !== 127 && exitCode !== 126 && exitCode !== 1) return undefined;
+  const docker = /^\[FATAL +tini \(\d+\)\] exec (.*) failed: (.*)$/.exec(line);
+  const podman = /^ERROR \(catatonit:\d+\): failed to exec pid1: (.*)$/.exec(line);
+  if (docker === null && podman === null) return undefined;
+  const name = docker?.[1] ?? program ?? 'of that name';
+  const why = docker?.[2] ?? podman?.[1] ?? '';
+  return `The image has no program ${name} that can be run (${why}); check its entrypoint and the command of runtimes.docker.`;
 }
 
 function hadJustBegun({ StartedAt, FinishedAt }: ContainerState): boolean {

@@ -137,6 +137,7 @@ export class Launcher {
       id,
       labels,
       secrets: [...spec.secrets, ...secretsIn(options.debugEnvironment ?? {})],
+      program: [...(image.Config?.Entrypoint ?? []), ...(how.command ?? image.Config?.Cmd ?? [])][0],
       memory: limitsOf(how, policy, facts.cpus).memory,
       now: options.now,
       ...(options.output !== undefined && { output: options.output }),

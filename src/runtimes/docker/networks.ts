@@ -64,6 +64,9 @@ interface Network {
 }
 
 const TRIES = 64;
+/** How often an engine that stumbled is asked, and the pause between, ms. */
+const ASKED = 10;
+const PAUSE = 50;
 /** Podman's own API, which has a step between creating and starting. */
 const LIBPOD = '/v4.0.0/libpod';
 /** What fits into one subnet besides its gateway and the server's own container. */
@@ -236,7 +239,7 @@ export class Networks {
         const self = place.id;
         const { engine } = this.options;
         const connected = async (): Promise<string | undefined> => {
-          const now = await engine.json<NetworkFacts>({ path: `/networks/${facts.Id}` });
+          const now = await this.ask<NetworkFacts>(`/networks/${facts.Id}`);
           return now.Containers?.[self]?.IPv4Address?.split('/')[0];
         };
         let address = await connected();
@@ -266,9 +269,21 @@ export class Networks {
     }
   }
 
+  /** Podman stumbles over containers that are being made or removed just then: it is asked again. */
+  private async ask<T>(path: string): Promise<T> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.options.engine.json<T>({ path });
+      } catch (error) {
+        if (!isRefusal(error, 500) || tries === ASKED) throw error;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      }
+    }
+  }
+
   private async existing(name: string): Promise<NetworkFacts> {
     try {
-      return await this.options.engine.json<NetworkFacts>({ path: `/networks/${encodeURIComponent(name)}` });
+      return await this.ask<NetworkFacts>(`/networks/${encodeURIComponent(name)}`);
     } catch (error) {
       if (!isRefusal(error, 404)) throw error;
       throw new LaunchFailure(`There is no Docker network "${name}"; create it, or use "session".`);
@@ -277,12 +292,12 @@ export class Networks {
 
   private async create(name: string, internal: boolean, labels: Labels): Promise<NetworkFacts> {
     const { engine, instance, pool } = this.options;
-    const existing = await engine.json<NetworkFacts[]>({ path: '/networks' });
+    const existing = await this.ask<NetworkFacts[]>('/networks');
     const block = blockOf(pool);
     if (block === undefined) throw new LaunchFailure(`docker.subnetPool ${pool} is no IPv4 network.`);
     // A server before this one made it; containers of that time may still be in it.
     const left = existing.find((network) => network.Name === name);
-    if (left !== undefined) return engine.json<NetworkFacts>({ path: `/networks/${left.Id}` });
+    if (left !== undefined) return this.ask<NetworkFacts>(`/networks/${left.Id}`);
     const taken = [...existing.flatMap(subnetsOf), ...interfaceBlocks()];
     const digest = createHash('sha256').update(`${instance}/${labels.session}`).digest();
     let tries = 0;
@@ -301,7 +316,7 @@ export class Networks {
             Labels: { [LABEL.instance]: instance, [LABEL.session]: labels.session },
           },
         });
-        return await engine.json<NetworkFacts>({ path: `/networks/${Id}` });
+        return await this.ask<NetworkFacts>(`/networks/${Id}`);
       } catch (error) {
         // Another program was faster, or a network that is being removed still holds its subnet.
         if (!(error instanceof EngineRefusal) || !/overlap|already (in use|used)/i.test(error.reason))

@@ -92,11 +92,14 @@ async function findPlace(engine: Engine, facts: EngineFacts): Promise<Place> {
   return { type: 'host' };
 }
 
+/** The mount of a file that an engine makes for each container, from the folder named after its id. */
+const OWN_FILE = /containers\/([0-9a-f]{64})\/\S* \/etc\/(?:hostname|hosts|resolv\.conf) /;
+
 /** The id of the container whose network this process has, when it is one of this engine's. */
 async function ownContainer(engine: Engine): Promise<string | undefined> {
   if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return undefined;
   // Its host name is its id unless somebody chose another; the files that the engine mounted into it name it always.
-  const [, mounted] = /\/(?:overlay-)?containers\/([0-9a-f]{64})\//.exec(mounts()) ?? [];
+  const [, mounted] = OWN_FILE.exec(mounts()) ?? [];
   for (const name of [mounted, hostname()]) {
     if (name === undefined) continue;
     try {

@@ -4,7 +4,7 @@
  */
 
 /** What `Architecture` of an engine's `/info` must be. */
-export const PROBE_ARCHITECTURE = 'x86_64';
+export const PROBE_ARCHITECTURES: readonly string[] = ['x86_64', 'amd64'];
 /** Where the program stands in the image. */
 export const PROBE_PATH = '/probe';
 

@@ -75,7 +75,9 @@ export class Images {
       });
     } catch (error) {
       if (isRefusal(error, 404)) return undefined;
-      if (isRefusal(error, 400)) throw new LaunchFailure(`"${reference}" is no name of an image.`);
+      // Podman says so with 500.
+      if (isRefusal(error, 400) || (isRefusal(error, 500) && /invalid reference/.test(error.reason)))
+        throw new LaunchFailure(`"${reference}" is no name of an image.`);
       throw error;
     }
   }

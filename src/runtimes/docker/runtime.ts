@@ -82,6 +82,7 @@ class Docker implements DockerRuntime {
   /** Ids of containers that `ended` told of. */
   private readonly toldOf = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
+  private isClosed = false;
 
   constructor(private readonly options: DockerRuntimeOptions) {
     const { endpoint, access, instance, responseTimeoutMs, pingTimeoutMs, maxConnections } = options;
@@ -225,6 +226,7 @@ class Docker implements DockerRuntime {
   }
 
   async close(): Promise<void> {
+    this.isClosed = true;
     clearTimeout(this.timer);
     this.images.close();
     this.adoption.close();
@@ -256,7 +258,7 @@ class Docker implements DockerRuntime {
 
   private scheduleSweep(inMs: number): void {
     const { sweepEveryMs = 5 * 60_000, living } = this.options;
-    if (sweepEveryMs === 0) return;
+    if (sweepEveryMs === 0 || this.isClosed) return;
     this.timer = setTimeout(() => {
       if (living !== undefined && living() === undefined) return this.scheduleSweep(SWEEP_LATER);
       void this.sweep()

@@ -12,7 +12,7 @@ import { Networks } from './networks.ts';
 import type { Joined } from './networks.ts';
 import { SUBNET_POOL, type DockerRuntimeOptions } from './options.ts';
 import { Surroundings } from './place.ts';
-import { PROBE_ARCHITECTURE, PROBE_PATH, probeArchive } from './probe-image.ts';
+import { PROBE_ARCHITECTURES, PROBE_PATH, probeArchive } from './probe-image.ts';
 import { removeContainer } from './remove.ts';
 import { LABEL } from './spec.ts';
 
@@ -142,9 +142,9 @@ async function dial(
     found.notes.push(`${host} is a name that only containers know: whether they reach it was not tried.`);
     return;
   }
-  const { Architecture } = await engine.json<{ Architecture?: string }>({ path: '/info' });
-  if (Architecture !== PROBE_ARCHITECTURE) {
-    found.notes.push(`Whether containers reach ${address} is tried on ${PROBE_ARCHITECTURE} only.`);
+  const { Architecture = '' } = await engine.json<{ Architecture?: string }>({ path: '/info' });
+  if (!PROBE_ARCHITECTURES.includes(Architecture)) {
+    found.notes.push(`Whether containers reach ${address} is tried on ${PROBE_ARCHITECTURES[0]} only.`);
     return;
   }
   const answer = await fromContainer(engine, options, joined, host, Number(port));

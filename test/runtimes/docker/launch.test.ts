@@ -117,7 +117,7 @@ describeDocker('a container', () => {
     expect(text).toContain(`${64 * 1024 ** 2}\n64\n`);
     expect(text).not.toContain('/dev/');
     expect(text).not.toContain('docker.sock');
-    expect(text).toMatch(/(docker-init|tini)$/);
+    expect(text).toMatch(/(docker-init|tini|podman-init|catatonit)$/);
   });
 
   it('is nobody, with nothing to write but /tmp, under the strict profile', async () => {
@@ -169,7 +169,7 @@ describeDocker('a container', () => {
     ['session', ['1.1.1.1', 'other']],
   ])('in the network %s sees what that network has', async (network) => {
     const text = await output(
-      shell('ip -o addr | grep -v " lo " | wc -l; ip route | grep -c default', { network }),
+      shell('ip -o -4 addr | grep -v " lo " | wc -l; ip route | grep -c default', { network }),
     );
     expect(text).toBe(network === 'none' ? '0\n0' : '1\n1');
   });

@@ -218,6 +218,15 @@ describe('an ending', () => {
       { firstErrorLine: '[FATAL tini (7)] exec /no/such failed: No such file or directory' },
       { kind: 'could_not_start', detail: expect.stringContaining('/no/such') },
     ],
+    [
+      state(1),
+      {
+        firstErrorLine: 'ERROR (catatonit:7): failed to exec pid1: No such file or directory',
+        program: '/no/such',
+      },
+      { kind: 'could_not_start', detail: expect.stringContaining('/no/such') },
+    ],
+    [state(1), { firstErrorLine: 'ERROR: something else' }, { kind: 'exited', exitCode: 1 }],
     [state(0), { engineStoppedIt: true }, { kind: 'signalled', detail: expect.stringContaining('engine') }],
   ])('of %j with %j', (given, more, ending) => {
     expect(endingFor(given, { ...about, ...more })).toMatchObject(ending);
