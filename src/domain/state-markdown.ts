@@ -37,12 +37,14 @@ interface ThreadEntry {
 }
 
 /**
- * The session as `agent` sees it at `now` (wall-clock ms): a `# General` part, an `# Agents` part when it has links
+ * The session as `agent` sees it at `now` (wall-clock ms): a `# General` part (with the deadline, if there is one), an `# Agents` part when it has links
  * and a `# Threads and messages` part when it takes part in threads. A thread lists its latest `messageLimit`
  * messages at most. An agent that is not in the session sees only the general part.
  */
 export function stateMarkdown(state: SessionState, agent: string, now: number, messageLimit: number): string {
   let text = `# General\n\nYou are the agent \`${agent}\`. The time is ${iso(now)} (UTC), in milliseconds since 1970: ${now}.\n`;
+  const end = deadline(state);
+  if (end !== undefined) text += `\nThe session ends at ${end} at the latest.\n`;
 
   const links = state.agents.get(agent)?.plan.links ?? [];
   const agents: AgentEntry[] = [];
@@ -63,6 +65,16 @@ export function stateMarkdown(state: SessionState, agent: string, now: number, m
   }
   return text;
 }
+
+/** When the session is ended whatever its agents do; nothing where there is no such time, or none that a date can say. */
+function deadline({ phase }: SessionState): string | undefined {
+  if (phase.type !== 'running' || phase.settings.ttl == null) return undefined;
+  const time = phase.executedAt + phase.settings.ttl;
+  return time <= LAST_DATE ? iso(time) : undefined;
+}
+
+/** The last moment of a Date, ms. */
+const LAST_DATE = 8.64e15;
 
 function agentEntry(agent: AgentState): AgentEntry {
   const { plan, phase } = agent;

@@ -1,10 +1,11 @@
 /** The door with the real engine behind it: memory journal, scripted agents, official clients. */
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { ResourceUpdatedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { request as httpRequest } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SessionKey } from '../../src/domain/state.ts';
-import { SessionRequest } from '../../src/domain/wire/request.ts';
+import { GraphAgentRequest, SessionRequest } from '../../src/domain/wire/request.ts';
 import { engineWorld, type EngineWorld } from '../support/engine-world.ts';
 import { call, post, startMcp, until, type McpServer } from '../support/mcp-server.ts';
 
@@ -138,6 +139,43 @@ describe('agents of a real session', () => {
 
     await writer.transport.terminateSession();
     await until(() => state().agents.get('writer')?.connected === false);
+  });
+
+  it('learn from their state, and are told, who joins, who is dismissed and when the session must end', async () => {
+    await open({ writer: {}, critic: {} });
+    const writer = await connect('writer');
+    let updates = 0;
+    writer.client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => {
+      if (params.uri === 'coral://state') updates += 1;
+    });
+    await writer.client.subscribeResource({ uri: 'coral://state' });
+    /** Changes the session, and reads the state once it is told of that. */
+    const after = async (change: () => Promise<unknown>): Promise<string> => {
+      await world.settled();
+      const before = updates;
+      await change();
+      await until(() => updates > before);
+      return writer.read('coral://state');
+    };
+    const linked = (text: string): string[] =>
+      (part(text, 'Agents') as { agentName: string }[]).map(({ agentName }) => agentName);
+    const editor = GraphAgentRequest.parse({
+      id: { name: 'worker', version: '1.0.0', registrySourceId: { type: 'local' } },
+      name: 'editor',
+      provider: { type: 'local', runtime: 'scripted' },
+    });
+    expect(linked(await after(() => world.coral.addAgent(key, editor, [['writer']])))).toEqual([
+      'critic',
+      'editor',
+    ]);
+    expect(linked(await after(() => world.coral.dismissAgent(key, 'critic')))).toEqual(['editor']);
+    const { phase } = state();
+    const executed = phase.type === 'running' ? phase.executedAt : NaN;
+    const end = new Date(executed + MINUTE).toISOString();
+    expect(await after(() => world.coral.changeTtl(key, MINUTE))).toContain(
+      `The session ends at ${end} at the latest.`,
+    );
+    expect(await after(() => world.coral.changeTtl(key, undefined))).not.toContain('at the latest');
   });
 
   it('lose no message with a client that vanishes, and the journal tells', async () => {
