@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { WebSocket } from 'ws';
 import { definition, Project } from '../test/support/coral-process.ts';
-import { median, quantile, type Bench } from './harness.ts';
+import { median, Peer, quantile, type Bench } from './harness.ts';
 
 const MB = 1024 * 1024;
 const PRINTED = 1024 * MB;
@@ -20,7 +20,7 @@ const KEY = 'a-key-of-this-benchmark';
 export const flood: Bench = {
   name: 'flood',
   about:
-    'The built server with its keeper; one executable prints 1 GB in lines of 54 bytes, alone (the first row of each kind) and with a reader of the logs socket. Memory: the highest resident size of the server during the flood, counted from just before it, when the others had talked for some seconds; in the note also from the idle server just started, so with what ordinary talk costs. Delay: of messages said every 200 ms in each of five other sessions, from the request to the frame at a socket reader in this process.',
+    'The built server with its keeper; one executable prints 1 GB in lines of 54 bytes, alone (the first row of each kind) and with a reader of the logs socket, which is a process of its own. Memory: the highest resident size of the server during the flood, counted from just before it, when the others had talked for some seconds; in the note also from the idle server just started, so with what ordinary talk costs. Delay: of messages said every 200 ms in each of five other sessions, from the request to the frame at a socket reader in this process.',
   async run(report) {
     for (const isFollowed of [false, true]) {
       const { growth, growthFromIdle, calm, delays, seconds, dropped, kept } = await once(isFollowed);
@@ -73,12 +73,13 @@ registry: {localAgents: [agents/*.yaml], includeDebugAgents: true, includeCoralH
     ),
   });
   const readers: WebSocket[] = [];
+  const logs = await Peer.start('readers');
   try {
     const { server, url } = await project.serve();
     const idle = resident(server.pid, 'VmRSS');
     const api = new Api(url);
     const others = await Promise.all(Array.from({ length: OTHERS }, () => Talk.begin(api, readers)));
-    if (isFollowed) readers.push(await follow(`${api.sockets}/logs/${KEY}`, () => undefined));
+    if (isFollowed) await logs.ask('open', { url: `${api.sockets}/logs/${KEY}`, count: 1 });
     await said(others, 30);
     const calm = others.flatMap((other) => other.take());
 
@@ -103,6 +104,7 @@ registry: {localAgents: [agents/*.yaml], includeDebugAgents: true, includeCoralH
     return { ...growth, calm, delays, seconds, ...(await api.output(sessionId)) };
   } finally {
     for (const reader of readers) reader.terminate();
+    await logs.end();
     await project.remove();
   }
 }
