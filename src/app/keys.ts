@@ -23,10 +23,13 @@ export function openKeys(config: Config, state: StateFolder, localKey: string, l
   added.list();
   const [configured] = config.auth.keys;
   const first = configured === undefined ? state.apiKey() : { key: configured, fresh: false };
-  const known = new Set([first.key, ...config.auth.keys, localKey]);
+  const known = [first.key, ...config.auth.keys, localKey].map(digestOf);
   return {
     ...first,
-    check: (given) => [...known].some((one) => sameText(one, given)) || isAdded(added, given, log),
+    check: (given) => {
+      const digest = digestOf(given);
+      return known.some((one) => timingSafeEqual(one, digest)) || isAdded(added, given, log);
+    },
   };
 }
 
@@ -40,7 +43,6 @@ function isAdded(added: ApiKeys, key: string, log: Log): boolean {
   }
 }
 
-function sameText(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
-  return timingSafeEqual(digest(a), digest(b));
+function digestOf(text: string): Buffer {
+  return hash('sha256', text, 'buffer');
 }
