@@ -3,6 +3,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { AgentDetail } from '../../src/domain/agent-detail.ts';
 import { SessionIdentifier, SessionStateExtended } from '../../src/domain/wire/session.ts';
+import type { Runtime } from '../../src/ports/runtime.ts';
+import { scriptedRuntime } from '../../src/runtimes/scripted/runtime.ts';
+import { HandHost } from '../support/engine-world.ts';
 import { KEY, openDoor, request, type Door } from './door.ts';
 
 let door: Door;
@@ -51,6 +54,68 @@ describe('agents of a running session', () => {
     (await door.send('GET', `${path}/agents/zoe`)).refused(404, 'agent_not_in_session');
     (await door.send('DELETE', `${path}/agents/zoe`)).refused(404, 'agent_not_in_session');
     (await door.send('POST', `${SESSION}/no/no/agents`, joining('bob'))).refused(404, 'unknown_session');
+  });
+});
+
+describe('why an agent does not run', () => {
+  it('is told over HTTP: a deferred session, an image that is pulled, peers that are awaited, ends with their last words', async () => {
+    const host = new HandHost();
+    const scripted = scriptedRuntime({ host });
+    let pulled = (): void => {};
+    const runtime: Runtime = {
+      kind: 'scripted',
+      unavailable: () => scripted.unavailable(),
+      async launch(spec, signal, observer) {
+        if (spec.labels.agent === 'ann') {
+          observer.noted?.({ type: 'progress', text: 'Pulling image busybox: 3 of 5 MB.' });
+          await new Promise<void>((resolve) => (pulled = resolve));
+        }
+        return scripted.launch(spec, signal, observer);
+      },
+      attach: (handle, observer) => scripted.attach(handle, observer),
+      stop: (handle, graceMs) => scripted.stop(handle, graceMs),
+      list: () => scripted.list(),
+      addressOf: (port) => scripted.addressOf(port),
+      close: () => scripted.close(),
+    };
+    door = await openDoor({
+      host,
+      runtimes: [runtime],
+      scripts: { worker: {}, brief: { runFor: 5, exitCode: 7, output: ['first', 'last words'] } },
+    });
+    const given = request(['ann', 'bob', 'eve'], { execution: { mode: 'defer' } });
+    const [ann, bob, eve] = given.agentGraphRequest.agents;
+    Object.assign(ann!, { blocking: true });
+    Object.assign(bob!, { blocking: true });
+    Object.assign(eve!.id, { name: 'brief' });
+    const { namespace, sessionId } = (await door.send('POST', SESSION, given)).as(SessionIdentifier);
+    const path = `${SESSION}/${namespace}/${sessionId}`;
+    const why = async (name: string): Promise<AgentDetail> => {
+      await door.world.settled();
+      return (await door.send('GET', `${path}/agents/${name}`)).as(AgentDetail);
+    };
+    expect(await why('ann')).toMatchObject({
+      phase: 'waiting',
+      because: 'The session is deferred: nothing is launched until it is executed.',
+    });
+    (await door.send('POST', path, {})).as(z.undefined());
+    expect(await why('ann')).toMatchObject({
+      phase: 'launching',
+      attempt: 1,
+      progress: 'Pulling image busybox: 3 of 5 MB.',
+      because: expect.stringContaining('3 of 5 MB'),
+      exits: [],
+    });
+    pulled();
+    const running = await why('bob');
+    expect(running).toMatchObject({ phase: 'running', waitsFor: ['ann'], handle: { runtime: 'scripted' } });
+    for (const secret of host.secrets) expect(JSON.stringify(running)).not.toContain(secret);
+    await door.world.advance(5);
+    expect(await why('eve')).toMatchObject({
+      phase: 'stopped',
+      because: expect.stringContaining('failed'),
+      exits: [{ attempt: 1, reason: 'failed', exitCode: 7, lastLines: ['first', 'last words'] }],
+    });
   });
 });
 
