@@ -84,7 +84,7 @@ describeDocker('a server that is killed with agents in containers', () => {
   });
   afterEach(async () => {
     if (existsSync(join(project.folder, '.coral', 'instance'))) {
-      await project.coral(['stop', '--all']);
+      await project.coral(['stop', '--all', `--docker.socket=${ENDPOINT}`]);
       expect(await leftIn(engine, instance())).toEqual([]);
     }
     await project.remove();
@@ -101,7 +101,7 @@ describeDocker('a server that is killed with agents in containers', () => {
   };
   /** A server, and who speaks with it. */
   const serve = async (args: readonly string[] = []): Promise<CoralProcess> => {
-    const started = await project.serve(args);
+    const started = await project.serve([`--docker.socket=${ENDPOINT}`, ...args]);
     url = started.url;
     // What tries the way back at every start would leave its container when it is killed.
     await started.server.saw(/Containers reach this server/);

@@ -39,6 +39,7 @@ interface Facts {
     readonly Env?: readonly string[] | null;
   };
   readonly HostConfig?: { readonly Memory?: number; readonly NetworkMode?: string };
+  readonly NetworkSettings?: { readonly Networks?: Readonly<Record<string, unknown>> | null };
   readonly Mounts?: readonly { readonly Source?: string; readonly Destination?: string }[] | null;
 }
 
@@ -170,7 +171,7 @@ export class Adoption {
   private async openDoor(facts: Facts, labels: Labels): Promise<{ lost?: string; close(): Promise<void> }> {
     const { sockets, networks } = this.parts;
     const isAlive = facts.State?.Status === 'running' || facts.State?.Status === 'paused';
-    const network = facts.HostConfig?.NetworkMode ?? 'none';
+    const network = networkOf(facts);
     if (network !== 'none') {
       const told = facts.Config?.Labels?.[LABEL.door];
       const joined = await networks.rejoin(network, isAlive ? told : undefined);
@@ -189,6 +190,12 @@ export class Adoption {
       };
     }
   }
+}
+
+/** Podman calls every network a bridge there, and names it elsewhere. */
+function networkOf({ HostConfig, NetworkSettings }: Facts): string {
+  const mode = HostConfig?.NetworkMode ?? 'none';
+  return mode === 'bridge' ? (Object.keys(NetworkSettings?.Networks ?? {})[0] ?? mode) : mode;
 }
 
 /** `NAME=VALUE`. */

@@ -122,6 +122,10 @@ async function look(engine: Engine, options: SelfCheckOptions, found: Findings):
       );
       return;
     }
+    if (facts.isPodman && port === 0) {
+      found.notes.push('On Podman the way back is tried only while a server runs.');
+      return;
+    }
     await dial(engine, options, joined, found);
   } finally {
     await joined?.leave();
