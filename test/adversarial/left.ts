@@ -9,7 +9,7 @@ import { ask } from './ask.ts';
 
 /** What may lie in a state folder that nobody uses: files of the folder itself, but no lock, socket or half a file. */
 const KEPT =
-  /^(?!lock$)[^/]+(?<!\.new|-wal|-shm)$|^output\/|^options\/coral-(options|doors)-\w+$|^keeper\/(agents|gone|keeper\.log)$/;
+  /^(?!lock$)[^/]+(?<!\.new|-wal|-shm)$|^output\/|^options\/coral-(options|doors|endings)-\w+$|^keeper\/(agents|gone|keeper\.log)$/;
 
 /** Everything of a server that has ended and should be gone, a phrase each. */
 export async function leftOf(folder: string, engine?: Engine): Promise<string[]> {

@@ -32,4 +32,4 @@ async function write(id: string): Promise<void> {
   }
 }
 
-await Promise.all([1, 2, 3, 4].map((n) => write(`${round}-${n}`)));
+void Promise.all([1, 2, 3, 4].map((n) => write(`${round}-${n}`)));

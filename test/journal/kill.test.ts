@@ -1,17 +1,40 @@
 /** SIGKILL at any moment: what was acknowledged is there, without gap, and the journal goes on. */
 import { spawn } from 'node:child_process';
+import { build } from 'esbuild';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { checkJournal } from '../../src/journal/maintenance.ts';
 import { openSqliteJournal } from '../../src/journal/sqlite.ts';
+import { Dice } from '../adversarial/chaos/schedule.ts';
+import { runs } from '../support/runs.ts';
 
 const CHILD = fileURLToPath(new URL('./kill-child.ts', import.meta.url));
+const PACKAGES = fileURLToPath(new URL('../../node_modules', import.meta.url));
 const ROUNDS = 4;
+const { seed } = runs(1);
+
+let folder: string;
+/** The child as a program that needs nothing to be started. */
+let program: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'coral-kill-'));
+  program = join(folder, 'child.cjs');
+  const external = ['better-sqlite3'];
+  await build({
+    entryPoints: [CHILD],
+    outfile: program,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    external,
+  });
+});
+afterAll(() => rm(folder, { recursive: true }));
 
 /** Runs the child until it acknowledged `acks` appends, kills it, and returns the last seq it told of each stream. */
 async function killedAfter(
@@ -20,9 +43,12 @@ async function killedAfter(
   sync: string,
   round: number,
 ): Promise<Map<string, number>> {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, file, sync, String(round)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const child = spawn(process.execPath, [program, file, sync, String(round)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { NODE_PATH: PACKAGES },
   });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
   const exited = once(child, 'exit');
   const acknowledged = new Map<string, number>();
   let lines = 0;
@@ -32,31 +58,27 @@ async function killedAfter(
     if (seq !== undefined && /^\d+$/.test(seq)) acknowledged.set(stream!, Number(seq));
     if (++lines === acks) child.kill('SIGKILL');
   }
-  expect(await exited).toEqual([null, 'SIGKILL']);
+  expect(await exited, said).toEqual([null, 'SIGKILL']);
   return acknowledged;
 }
 
 it.each(['normal', 'full'] as const)('loses nothing it acknowledged, sync %s', async (sync) => {
-  const folder = await mkdtemp(join(tmpdir(), 'coral-kill-'));
-  const file = join(folder, 'journal.sqlite');
-  try {
-    for (let round = 1; round <= ROUNDS; round++) {
-      const acks = 1 + Math.floor(Math.random() * 400);
-      const acknowledged = await killedAfter(acks, file, sync, round);
-      expect([...acknowledged.values()].reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(Math.min(acks, 4));
+  const dice = new Dice(seed);
+  const file = join(folder, `${sync}.sqlite`);
+  for (let round = 1; round <= ROUNDS; round++) {
+    const acks = 1 + dice.upTo(400);
+    const acknowledged = await killedAfter(acks, file, sync, round);
+    expect([...acknowledged.values()].reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(Math.min(acks, 4));
 
-      const journal = openSqliteJournal({ file, sync, now: Date.now });
-      for (const [stream, seq] of acknowledged) {
-        const records = await journal.read(stream, 0, 10_000);
-        expect(records.length, `${stream} after ${acks} acknowledgements`).toBeGreaterThanOrEqual(seq);
-        expect(records.map((record) => record.seq)).toEqual(records.map((_, at) => at + 1));
-        const texts = records.map((record) => record.event.type === 'message_sent' && record.event.text);
-        expect(texts).toEqual(records.map((_, at) => `${stream.slice('session/'.length)} ${at + 1}`));
-      }
-      await journal.close();
-      expect(checkJournal(file).problems).toEqual([]);
+    const journal = openSqliteJournal({ file, sync, now: Date.now });
+    for (const [stream, seq] of acknowledged) {
+      const records = await journal.read(stream, 0, 10_000);
+      expect(records.length, `${stream} after ${acks} acknowledgements`).toBeGreaterThanOrEqual(seq);
+      expect(records.map((record) => record.seq)).toEqual(records.map((_, at) => at + 1));
+      const texts = records.map((record) => record.event.type === 'message_sent' && record.event.text);
+      expect(texts).toEqual(records.map((_, at) => `${stream.slice('session/'.length)} ${at + 1}`));
     }
-  } finally {
-    await rm(folder, { recursive: true });
+    await journal.close();
+    expect(checkJournal(file).problems).toEqual([]);
   }
 });
