@@ -7,7 +7,7 @@ import { hasSealed } from '../domain/sealed.ts';
 import type { AgentState } from '../domain/state.ts';
 import { failpoint } from '../ports/failpoint.ts';
 import { LaunchFailure, type Handle, type Observer, type Runtime } from '../ports/runtime.ts';
-import { findLaunched, releaseEnded } from './kept.ts';
+import { findLaunched } from './kept.ts';
 import { launchAgent } from './launching.ts';
 import { ParticipantOf } from './participant-of.ts';
 import type { SessionRunner } from './session-runner.ts';
@@ -17,8 +17,6 @@ import { observe, watchAgent } from './watching.ts';
 const GIVEN_UP = new Error('The launch is no longer wanted.');
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 30_000;
-/** Until an agent that is gone is taken for ended, though its runtime does not tell how, ms. */
-const UNTOLD = 10_000;
 
 type Watching = Extract<Duty, { type: 'watch' }>;
 
@@ -214,25 +212,7 @@ export class Performer {
     const receipt = await this.runtime(agent).stop(agent.phase.handle as Handle, agent.plan.timeouts.stop);
     this.runner.leftOf(duty.agent, receipt.gone ? [] : receipt.left);
     if (!receipt.gone) throw new Error(`still there: ${receipt.left.join(', ')}`);
-    const { host } = this.runner.world;
-    let cancel = (): void => undefined;
-    const untold = new Promise<void>((resolve) => (cancel = host.at(host.now() + UNTOLD, resolve)));
-    await Promise.race([over, untold]);
-    cancel();
-    await this.endUntold(duty);
-  }
-
-  /** It is gone, as was looked at; whoever should tell how it ended cannot be seen, perhaps for long. */
-  private async endUntold({ agent: name, attempt }: Extract<Duty, { type: 'stop' }>): Promise<void> {
-    const { runner } = this;
-    const agent = this.agent(name);
-    const phase = agent?.phase;
-    if (agent === undefined || phase?.type !== 'stopping' || phase.attempt !== attempt || this.detached)
-      return;
-    const ending = { kind: 'lost', detail: 'It was stopped and is gone; nobody saw how it ended.' } as const;
-    const jitter = runner.world.host.random();
-    await runner.report({ type: 'report_exit', agent: name, attempt, ending, jitter });
-    await releaseEnded(runner, name, this.runtime(agent), phase.handle as Handle);
+    await over;
   }
 
   private async forget(): Promise<void> {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Inbox, matches, type MessageRecord } from '../../src/domain/inbox.ts';
 import type { WaitFilter } from '../../src/domain/event.ts';
+import { runs } from '../support/runs.ts';
 
 const SENDERS = ['ann', 'eve', 'zoe'];
 const FILTERS: readonly (readonly WaitFilter[])[] = [
@@ -95,7 +96,7 @@ describe('an inbox', () => {
           expect(inbox.size).toBe(visible().length);
         }
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 

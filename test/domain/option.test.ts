@@ -6,6 +6,7 @@ import { elementType, looksSecret, OPTION_TYPES } from '../../src/domain/option.
 import type { OptionDefinition, OptionType, OptionValidation } from '../../src/domain/option.ts';
 import { INTEGER_RANGES } from '../../src/domain/option-value.ts';
 import type { IntegerType } from '../../src/domain/option-value.ts';
+import { runs } from '../support/runs.ts';
 
 function option(type: OptionType, validation?: OptionValidation): OptionDefinition {
   return {
@@ -213,6 +214,7 @@ describe('encoding', () => {
           expect(type === 'i64' ? bytes.readBigInt64BE() : bytes.readBigUInt64BE()).toBe(wide);
           expect(valueOf(inFile(type, wide))).toBe(wide.toString());
         }),
+        runs(100),
       );
   });
 
@@ -223,6 +225,7 @@ describe('encoding', () => {
         expect(text).toMatch(/^-?\d+(\.\d+)?$/);
         expect(Number(text) === number).toBe(true);
       }),
+      runs(100),
     );
   });
 
@@ -233,6 +236,7 @@ describe('encoding', () => {
         if ('fault' in checked) throw new Error(checked.fault);
         expect(Uint8Array.from(encodeForFile(checked.value)[0] ?? [])).toEqual(bytes);
       }),
+      runs(100),
     );
   });
 });

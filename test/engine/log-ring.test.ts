@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { LogRing } from '../../src/engine/log-ring.ts';
+import { runs } from '../support/runs.ts';
 
 it('keeps as many of the newest lines as it was told to, whatever they hold', () => {
   const lines = fc.array(fc.oneof(fc.string({ unit: 'grapheme' }), fc.constant('')), { maxLength: 40 });
@@ -19,6 +20,7 @@ it('keeps as many of the newest lines as it was told to, whatever they hold', ()
         expect(ring.sourceOf(at)).toBe(`source ${at % 3}`);
       }
     }),
+    runs(100),
   );
 });
 

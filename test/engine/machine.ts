@@ -28,8 +28,6 @@ const STUCK = 3_000;
 export class Thing {
   ending: Ending | undefined;
   isSeen = true;
-  /** It ended while it could not be seen. */
-  endedUnseen = false;
   readonly watchers = new Set<Observer>();
   readonly ended: Promise<Ending>;
   private tell: (ending: Ending) => void = () => undefined;
@@ -48,7 +46,6 @@ export class Thing {
   end(ending: Ending): void {
     if (this.ending !== undefined) return;
     this.ending = ending;
-    this.endedUnseen = !this.isSeen;
     if (this.isSeen) this.tell(ending);
   }
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { WaitFilter } from '../../src/domain/event.ts';
 import type { Participant } from '../../src/engine/participant.ts';
 import { engineWorld, type EngineWorld } from '../support/engine-world.ts';
+import { runs } from '../support/runs.ts';
 
 const MINUTE = 60_000;
 
@@ -218,7 +219,7 @@ describe('waits', () => {
           received.push(text);
         expect(received.toSorted()).toEqual(sent.toSorted());
       }),
-      { numRuns: 60 },
+      runs(60),
     );
   });
 });

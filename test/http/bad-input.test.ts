@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ErrorBody } from '../../src/domain/wire/session.ts';
 import { KEY, openDoor, type Answer, type Door } from './door.ts';
+import { runs } from '../support/runs.ts';
 
 type Json = Record<string, unknown>;
 interface Schema {
@@ -213,7 +214,7 @@ describe('bodies of any shape', () => {
         const answer = await door.send(route.method, nowhere(route), JSON.stringify(body) ?? 'null', key);
         expect(answer.status, `${route.name} ${answer.text.slice(0, 200)}`).toBeLessThan(500);
       }),
-      { numRuns: 600 },
+      runs(600),
     );
     expect(door.logged.filter(({ level }) => level === 'error')).toEqual([]);
     expect((await door.send('GET', '/health')).status).toBe(200);

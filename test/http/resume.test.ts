@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import * as wire from '../../src/domain/wire/session.ts';
 import { KEY, openDoor, request, SseReader, type Door } from './door.ts';
 import { SocketReader } from './socket-reader.ts';
+import { runs } from '../support/runs.ts';
 
 /** A reader that always comes back where it was. */
 interface Reader {
@@ -124,7 +125,7 @@ describe('readers that come back', () => {
       for (const { seqs } of readers) expect(seqs).toEqual(story.map(({ seq }) => seq));
     };
     try {
-      await fc.assert(fc.asyncProperty(fc.array(act, { maxLength: 25 }), run), { numRuns: 25 });
+      await fc.assert(fc.asyncProperty(fc.array(act, { maxLength: 25 }), run), runs(25));
     } finally {
       await door.close();
     }
@@ -162,7 +163,7 @@ describe('readers that come back', () => {
       await all.close();
     };
     try {
-      await fc.assert(fc.asyncProperty(fc.array(act, { maxLength: 20 }), run), { numRuns: 15 });
+      await fc.assert(fc.asyncProperty(fc.array(act, { maxLength: 20 }), run), runs(15));
     } finally {
       await door.close();
     }

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { post, startMcp, until, type McpServer } from '../support/mcp-server.ts';
+import { runs } from '../support/runs.ts';
 
 const IDLE = 1_000;
 let mcp: McpServer;
@@ -139,7 +140,7 @@ describe('garbage', () => {
         expect(status).toBeLessThan(500);
         if (status !== 202 && !text.startsWith('event:')) JSON.parse(text);
       }),
-      { numRuns: 600 },
+      runs(600),
     );
     // At least of this one, which is no garbage.
     await post(mcp.url('writer'), { jsonrpc: '2.0', id: 1, method: 'ping' });
@@ -159,7 +160,7 @@ describe('garbage', () => {
         await new Promise((resolve) => socket.write(Buffer.concat([Buffer.from(head), cut]), resolve));
         socket.destroy();
       }),
-      { numRuns: 100 },
+      runs(100),
     );
     await nothingLeft();
   });
