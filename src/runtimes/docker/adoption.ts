@@ -12,7 +12,7 @@ import { lost } from '../ending.ts';
 import type { OptionFiles } from '../option-files.ts';
 import { Watch } from '../watch.ts';
 import { Container } from './container.ts';
-import type { ContainerParts } from './container.ts';
+import type { ContainerParts } from './container-parts.ts';
 import { isRefusal } from './engine.ts';
 import type { Networks } from './networks.ts';
 import { FOLDER_IN_CONTAINER, type SocketDoors } from './socket-door.ts';

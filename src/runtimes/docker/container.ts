@@ -9,43 +9,19 @@ import type { Ending } from '../../domain/exit.ts';
 import type { Labels } from '../../domain/launch.ts';
 import type { Attachment, Observer, StopReceipt } from '../../ports/runtime.ts';
 import { endingOf, LastLines, lost, maskOf, type Mask } from '../ending.ts';
-import { DEFAULT_OUTPUT_LIMITS, type OutputLimits } from '../output-gate.ts';
+import { DEFAULT_OUTPUT_LIMITS } from '../output-gate.ts';
 import { Watch } from '../watch.ts';
+import type { ContainerParts } from './container-parts.ts';
 import { endingFor, type ContainerState } from './ending.ts';
-import { EngineRefusal, isRefusal, type Engine } from './engine.ts';
+import { EngineRefusal, isRefusal } from './engine.ts';
 import { Grace } from './grace.ts';
 import { ContainerOutput } from './output.ts';
-import type { KeptEndings } from './kept-endings.ts';
 import { stopsContainers } from './place.ts';
-import type { Places } from './queue.ts';
 import { removeContainer } from './remove.ts';
 import { resumeFromLogs } from './resume.ts';
 import { Unstarted } from './unstarted.ts';
 import { REMEMBERED } from './catch-up.ts';
-import type { EngineWatcher } from './watcher.ts';
 import { within } from './within.ts';
-
-/** What a container works with. */
-export interface ContainerParts {
-  readonly engine: Engine;
-  readonly watcher: EngineWatcher;
-  /** Turns of what keeps an engine busy at the end of many containers: each has all of its time only then. */
-  readonly endings: Places;
-  readonly kept: KeptEndings;
-  readonly id: string;
-  readonly labels: Labels;
-  readonly secrets: readonly string[];
-  /** What it runs, for the sentence about one that is not there. */
-  readonly program?: string | undefined;
-  /** Bytes, for the sentence about too little of it. */
-  readonly memory: number;
-  readonly now: () => number;
-  readonly output?: OutputLimits;
-  /** An earlier life of the server started it: what it said since is in the engine's logs. */
-  readonly isEarlier?: boolean;
-  /** Lets go of what the attempt had besides the container. Never rejects. */
-  readonly release: () => Promise<void>;
-}
 
 /** A stream that ends while the container lives is looked at after this long: a busy engine says so late. ms */
 const SECOND_LOOK = 2_000;

@@ -11,7 +11,7 @@ import { LaunchFailure } from '../../ports/runtime.ts';
 import type { Observer } from '../../ports/runtime.ts';
 import type { OptionFiles } from '../option-files.ts';
 import { Container } from './container.ts';
-import type { ContainerParts } from './container.ts';
+import type { ContainerParts } from './container-parts.ts';
 import { createContainer } from './create.ts';
 import { environmentOf } from './environment.ts';
 import { failureOf } from './failure.ts';
