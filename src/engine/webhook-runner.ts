@@ -155,8 +155,11 @@ export class WebhookRunner {
     if (hook === 'events') {
       // Most facts need no look at the session; a message that was handed over is looked up in it.
       const state = this.around.live() ?? (await readSession(this.world.journal, sessionStream(sessionId)));
-      const event = state === undefined ? undefined : wireEvent(record, state);
-      if (event === undefined || (types !== undefined && !types.includes(event.type))) return undefined;
+      if (state === undefined) return undefined;
+      // What not every client may see is told where it is asked for by name.
+      const event =
+        wireEvent(record, state) ?? (types === undefined ? undefined : wireEvent(record, state, true));
+      if (event === undefined || types?.includes(event.type) === false) return undefined;
       return JSON.stringify({ namespace: namespace.name, sessionId, event });
     }
     if (record.event.type !== 'session_ended') return undefined;

@@ -7,6 +7,7 @@ import {
   sessionManagerEvent,
   wireEvent,
 } from '../../src/domain/wire-event.ts';
+import { LISTED_TYPES, MORE_TYPES } from '../../src/domain/wire/event-types.ts';
 import { ListedEvent, LogEvent, ManagerEvent, WireEvent } from '../../src/domain/wire/event.ts';
 import {
   at,
@@ -231,4 +232,11 @@ describe('a line an agent printed', () => {
     expect(LogEvent.parse(event)).toMatchObject({ type: 'warning' });
     expect(event.tags.at(-1)).toEqual({ type: 'sensitive', mdcMap: {} });
   });
+});
+
+it('every type of event has its name in the list of those that may be asked for', () => {
+  const names = (union: typeof ListedEvent | typeof WireEvent): string[] =>
+    union.options.map(({ shape }) => shape.type.value);
+  expect(names(ListedEvent)).toEqual([...LISTED_TYPES]);
+  expect(names(WireEvent)).toEqual([...LISTED_TYPES, ...MORE_TYPES]);
 });

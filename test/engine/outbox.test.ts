@@ -1,6 +1,8 @@
 /** Webhooks: at least once, in order per session, nobody held up by another, surviving restarts. */
 import { describe, expect, it } from 'vitest';
 import { SessionEndReport } from '../../src/domain/end-report.ts';
+import { ListedEvent } from '../../src/domain/wire/event.ts';
+import { Webhooks } from '../../src/domain/wire/request.ts';
 import type { OutboxOptions } from '../../src/engine/webhook-runner.ts';
 import { OutboundError, type OutboundRequest, type Sender } from '../../src/ports/outbound.ts';
 import { openMemoryJournal } from '../../src/journal/memory.ts';
@@ -180,6 +182,49 @@ describe('the events webhook', () => {
       .map(({ body }) => (body.event as { message: { text: string } }).message.text);
     expect(texts).toEqual(['one', 'two']);
     expect(new Set(receiver.got.map(({ id: delivery }) => delivery)).size).toBe(3);
+  });
+
+  it('gets every listed type where none is named, and no other', async () => {
+    const receiver = new Receiver();
+    const world = await engineWorld({ webhooks: hooks(receiver) });
+    const key = await world.open(['worker:ann', 'worker:bob'], settings({ events: { url: EVENTS } }));
+    await world.settled();
+    const ann = world.agent(key.sessionId, 'ann');
+    const { id } = await ann.createThread('talk', ['bob']);
+    await ann.sendMessage(id, 'one', []);
+    await ann.closeThread(id, 'done');
+    await world.coral.close(key);
+    await world.settled();
+    const events = receiver.got.map(({ body }) => ListedEvent.parse(body.event));
+    expect(events.map(({ type }) => type)).toEqual([
+      'runtime_started',
+      'runtime_started',
+      'thread_created',
+      'thread_message_sent',
+      'thread_closed',
+      'runtime_stopped',
+      'runtime_stopped',
+    ]);
+    expect(events.map(({ seq }) => seq)).toEqual(events.map(({ seq }) => seq).toSorted((a, b) => a - b));
+  });
+
+  it('gets what not every client may see where it is asked for by name', async () => {
+    const receiver = new Receiver();
+    const world = await engineWorld({ webhooks: hooks(receiver) });
+    const types = ['session_closed', 'agent_launching'] as const;
+    const key = await world.open(['worker:ann'], settings({ events: { url: EVENTS, types: [...types] } }));
+    await world.settled();
+    await world.coral.close(key);
+    await world.settled();
+    expect(receiver.got.map(({ body }) => (body.event as { type: string }).type)).toEqual([
+      'agent_launching',
+      'session_closed',
+    ]);
+  });
+
+  it('is refused for a type that there is not', () => {
+    const asked = Webhooks.safeParse({ events: { url: 'http://x/', types: ['thread_message'] } });
+    expect(asked.error?.issues[0]?.path).toEqual(['events', 'types', 0]);
   });
 
   it('is not held up by the failure of another receiver', async () => {

@@ -3,6 +3,7 @@
  * (the doors name them once in a warning). Source: docs/wire.md, "Sessions".
  */
 import { z } from 'zod';
+import { LISTED_TYPES, MORE_TYPES, NEVER_SENT } from './event-types.ts';
 
 /** Longest duration taken, ms: ten years keeps every sum far inside the safe integers. */
 export const MAX_DURATION = 10 * 365 * 24 * 3_600_000;
@@ -134,7 +135,7 @@ export const Webhooks = z.object({
     .object({
       url: CalledUrl,
       types: z
-        .array(z.string())
+        .array(z.enum([...LISTED_TYPES, ...MORE_TYPES, ...NEVER_SENT]))
         .nullish()
         .describe('Only these event types; default: all that every client may see.'),
     })
