@@ -7,6 +7,8 @@ import type { Line } from '../ports/runtime.ts';
 /** Bytes of one block, unless a line is longer, and how many lines it takes. */
 const BLOCK = 64 * 1024;
 const LINES = 1_024;
+/** What a line takes besides its bytes: so many of no length fill a block as well. */
+const COST_OF_A_LINE = BLOCK / LINES;
 
 /** Takes a line; `bytes` are valid only during the call. `time`: wall-clock ms. */
 export type TakeLine = (io: Line['io'], bytes: Buffer, time: number) => void;
@@ -71,8 +73,8 @@ export class HeldLines {
     return this.blocks.length === 0;
   }
 
-  /** Bytes of all lines, without their ends. */
-  get bytes(): number {
+  /** What all lines take, bytes: their own, and so many more for each. */
+  get cost(): number {
     return this.held;
   }
 
@@ -87,13 +89,13 @@ export class HeldLines {
       block.add(io, line, time);
       this.blocks.push(block);
     }
-    this.held += line.length;
+    this.held += line.length + COST_OF_A_LINE;
   }
 
   /** Takes the oldest line out. There is one. */
   shift(take: TakeLine): void {
     const block = this.blocks[0]!;
-    this.held -= block.width;
+    this.held -= block.width + COST_OF_A_LINE;
     block.shift(take);
     if (!block.isEmpty) return;
     this.blocks.shift();

@@ -13,7 +13,7 @@ export interface OutputLimits {
   readonly bytesPerSecond: number;
   /** What may come at once, bytes. */
   readonly burst: number;
-  /** What may wait, bytes. */
+  /** What may wait, bytes; a line counts 64 more than it has. */
   readonly held: number;
 }
 
@@ -58,7 +58,7 @@ export class OutputGate {
   push(io: Line['io'], bytes: Buffer, time: number): void {
     if (this.waiting.isEmpty && this.pay(bytes.length)) return this.pass(io, bytes, time);
     this.waiting.add(io, bytes, time);
-    while (this.waiting.bytes > this.limits.held) this.waiting.shift(this.giveUp); // G2
+    while (this.waiting.cost > this.limits.held) this.waiting.shift(this.giveUp); // G2
     if (!this.waiting.isEmpty) this.look ??= setTimeout(() => this.lookAgain(), LOOK_EVERY).unref();
   }
 

@@ -222,7 +222,7 @@ describe('an executable', () => {
         let text = '';
         for (let i = 1; i <= 20_000; i += 1) text += String(i).padEnd(99, '.') + '\\n';
         process.stdout.write(text);`;
-      const output = { bytesPerSecond: 1, burst: 250_000, held: 99 * 1_000 };
+      const output = { bytesPerSecond: 1, burst: 250_000, held: (99 + 64) * 1_000 };
       const ears = await start(process.execPath, ['-e', script], {}, {}, { output });
       const ending = await ears.end;
       const numbers = ears.texts().map((text) => Number.parseInt(text, 10));

@@ -84,7 +84,8 @@ export async function keptWorld(
     secondLife: async () => keptExecutableRuntime(options),
     async close() {
       await runtime.close();
-      await rm(folder, { recursive: true, force: true });
+      // The keeper may be noting an end.
+      await rm(folder, { recursive: true, force: true, maxRetries: 50 });
     },
   };
 }

@@ -150,7 +150,7 @@ describe('the gate for output', () => {
   });
 
   it('keeps the newest of what waits, and gives the oldest up', async () => {
-    const { gate, passed, given, push } = gateWith({ bytesPerSecond: 1, burst: 3_000, held: 440 });
+    const { gate, passed, given, push } = gateWith({ bytesPerSecond: 1, burst: 3_000, held: 10 * (44 + 64) });
     push(...lines(1, 5_000));
     await gate.finish();
     expect(passed).toEqual([...lines(1, 10), ...lines(4_991, 5_000)].map((line) => `out 7 ${line}`));
@@ -169,6 +169,14 @@ describe('the gate for output', () => {
     expect(passed).toEqual(
       texts.map((text, index) => `${index % 2 === 0 ? 'out' : 'error'} ${index} ${text}`),
     );
+  });
+
+  it('holds no more of lines that are empty than of others', async () => {
+    const { gate, passed, given, push } = gateWith({ bytesPerSecond: 1, burst: 1, held: 64 * 2_000 });
+    push(...Array.from({ length: 100_000 }, () => ''));
+    expect(given).toHaveLength(98_000);
+    await gate.finish();
+    expect(passed).toHaveLength(2_000);
   });
 
   it('is not confused by a clock that goes back', async () => {

@@ -33,7 +33,7 @@ class Heard {
       dropped: (bytes) => void (this.dropped += bytes),
       ended: () => undefined,
       now: () => 0,
-      limits: { bytesPerSecond: 1, burst: passing * (WIDTH + 256), held: held * WIDTH },
+      limits: { bytesPerSecond: 1, burst: passing * (WIDTH + 256), held: held * (WIDTH + 64) },
     });
     this.output.open();
   }

@@ -23,7 +23,7 @@ const GRACE = 5_000;
 const OUTPUT: OutputLimits = {
   bytesPerSecond: 8 * 1024 * 1024,
   burst: 128 * 1024 * 1024,
-  held: 8 * 1024 * 1024,
+  held: 16 * 1024 * 1024,
 };
 /** The disk does not say what is in a file. */
 const UNKNOWN = Symbol('unknown');

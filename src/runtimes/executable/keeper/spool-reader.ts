@@ -13,6 +13,9 @@ import { printedAfter, records, segmentName, segmentStarts } from './spool.ts';
 /** Read at once, bytes; longer than any line. */
 export const PIECE = 128 * 1024;
 
+/** Records told in one turn of the event loop. */
+const TURN = 1_024;
+
 /** Who is told what the spool holds. */
 export interface SpoolListener {
   /** `at` is the place after the line. */
@@ -90,7 +93,7 @@ export class SpoolReader {
       while (!this.stopped) {
         const read = await this.share.use(async (piece) => {
           const { bytesRead } = await file.read(piece, 0, piece.length, this.position - start);
-          this.tell(piece.subarray(0, piece.subarray(0, bytesRead).lastIndexOf(0x0a) + 1));
+          await this.tell(piece.subarray(0, piece.subarray(0, bytesRead).lastIndexOf(0x0a) + 1));
           return bytesRead;
         });
         if (read < PIECE) return;
@@ -101,9 +104,12 @@ export class SpoolReader {
     }
   }
 
-  private tell(bytes: Buffer): void {
+  private async tell(bytes: Buffer): Promise<void> {
     const start = this.position;
+    let told = 0;
     for (const record of records(bytes)) {
+      // A piece may hold many thousands of very short lines.
+      if (++told % TURN === 0) await new Promise((resolve) => setImmediate(resolve));
       if (this.stopped) return;
       const before = this.printed;
       this.position = start + record.end;
