@@ -76,12 +76,16 @@ export async function startKeeper(
     if (over) return;
     over = true;
     clearInterval(looking);
-    if (isOurs) rmSync(file, { force: true });
     // What has its name in the folder may be another keeper's by now.
-    if (isOurs || dirname(socket) !== folder) {
-      removeSocket(socket, folder);
-      desk.close();
-    } else desk.hangUp();
+    const hasSocket = isOurs || dirname(socket) !== folder;
+    try {
+      if (isOurs) rmSync(file, { force: true });
+      if (hasSocket) removeSocket(socket, folder);
+    } catch {
+      // A disk that may not be written: the next keeper of the folder does it.
+    }
+    if (hasSocket) desk.close();
+    else desk.hangUp();
     void runtime.close().finally(end);
   };
   const endAll = async (): Promise<void> => {
