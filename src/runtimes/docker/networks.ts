@@ -9,6 +9,7 @@ import type { AgentDoor, AgentDoors } from '../../ports/agent-doors.ts';
 import { LaunchFailure } from '../../ports/runtime.ts';
 import { EngineRefusal, EngineUnreachable, isRefusal } from './engine.ts';
 import type { Engine } from './engine.ts';
+import { removeNetwork } from './remove.ts';
 import { gatewayOf, interfaceBlocks, subnetsOf } from './network-facts.ts';
 import type { NetworkFacts } from './network-facts.ts';
 import { HOST_NAME } from './place.ts';
@@ -86,6 +87,7 @@ export class Networks {
       const nothing = async (): Promise<void> => undefined;
       return { mode: 'none', address: undefined, extraHosts: [], appear: nothing, leave: nothing };
     }
+    await this.checkInternal(wanted);
     const own = wanted === 'session' || wanted === 'internal';
     const base = own ? this.nameFor(labels.session, wanted === 'internal') : wanted;
     const { network, door, name } = await this.inTurn(base, async () => {
@@ -207,6 +209,15 @@ export class Networks {
     const door = await maker.open({ host: listen, ...(port !== undefined && { port }) });
     doors.push(door);
     return door;
+  }
+
+  /** From an internal network only its gateway is reached, which must be this machine then. */
+  private async checkInternal(wanted: string): Promise<void> {
+    if (wanted !== 'internal' || this.options.address !== undefined) return;
+    if ((await this.options.surroundings.look()).place.type !== 'elsewhere') return;
+    throw new LaunchFailure(
+      'From the network "internal" there is no way to this server, which is not on the same side as the engine (rootless Docker, Docker Desktop); use "none" or "session".',
+    );
   }
 
   /** Podman's bridge comes with the first container. */
@@ -375,18 +386,4 @@ function unreachable(name: string, error: unknown): Error {
     false,
     { cause: error },
   );
-}
-
-/** Resolves when it is gone, or was. A container that is being removed still holds it for a moment. */
-export async function removeNetwork(engine: Engine, id: string): Promise<void> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      await engine.text({ method: 'DELETE', path: `/networks/${id}` });
-      return;
-    } catch (error) {
-      if (isRefusal(error, 404)) return;
-      if (!isRefusal(error) || tries === 20) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
 }

@@ -1,4 +1,4 @@
-/** Removing a container, with its volumes, whatever it is doing. */
+/** Removing containers, with their volumes and whatever they are doing, and networks. */
 import { isRefusal } from './engine.ts';
 import type { Engine } from './engine.ts';
 
@@ -33,5 +33,19 @@ async function exists(engine: Engine, id: string): Promise<boolean> {
   } catch (error) {
     if (isRefusal(error, 404)) return false;
     throw error;
+  }
+}
+
+/** Resolves when it is gone, or was. A container that is being removed still holds it for a moment. */
+export async function removeNetwork(engine: Engine, id: string): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      await engine.text({ method: 'DELETE', path: `/networks/${id}` });
+      return;
+    } catch (error) {
+      if (isRefusal(error, 404)) return;
+      if (!isRefusal(error) || tries === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
   }
 }

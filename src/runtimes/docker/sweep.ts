@@ -5,8 +5,7 @@
 import type { Labels } from '../../domain/launch.ts';
 import type { Living } from '../../ports/runtime.ts';
 import type { Engine } from './engine.ts';
-import { removeNetwork } from './networks.ts';
-import { removeContainer } from './remove.ts';
+import { removeContainer, removeNetwork } from './remove.ts';
 import { LABEL, labelsIn } from './spec.ts';
 
 /** What a sweep looks at. */

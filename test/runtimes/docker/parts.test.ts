@@ -6,6 +6,9 @@ import { endingFor } from '../../../src/runtimes/docker/ending.ts';
 import { placeFiles } from '../../../src/runtimes/docker/files.ts';
 import { FrameParser } from '../../../src/runtimes/docker/frames.ts';
 import { referenceOf, registryOf } from '../../../src/runtimes/docker/image.ts';
+import type { Engine } from '../../../src/runtimes/docker/engine.ts';
+import { Networks } from '../../../src/runtimes/docker/networks.ts';
+import type { Surroundings } from '../../../src/runtimes/docker/place.ts';
 import { containerOf, labelsIn, labelsOf, nameOf } from '../../../src/runtimes/docker/spec.ts';
 import { blockOf, freeSubnets } from '../../../src/runtimes/docker/subnets.ts';
 import { troubleIn } from '../../../src/runtimes/docker/pulls.ts';
@@ -167,6 +170,22 @@ describe('the request for a container', () => {
       labels({ agent: 'b/ü %', attempt: 3 }),
     );
     expect(labelsIn({ 'coral.instance': 'x' })).toBeUndefined();
+  });
+});
+
+describe('an internal network', () => {
+  it('is refused where the server is not at its gateway', async () => {
+    const place = { type: 'elsewhere', address: '192.0.2.2', listen: '192.0.2.2' };
+    const networks = new Networks({
+      engine: {} as Engine, // is not asked
+      instance: labels().instance,
+      pool: '10.209.0.0/16',
+      surroundings: { look: () => Promise.resolve({ place }) } as unknown as Surroundings,
+    });
+    const joining = networks.join('internal', labels(), 5555);
+    await expect(joining).rejects.toThrow(
+      /"internal" there is no way to this server.*rootless.*"none" or "session"/,
+    );
   });
 });
 
