@@ -38,6 +38,18 @@ export class OwnEngine {
   }
 
   async start(): Promise<void> {
+    try {
+      await this.launch();
+    } catch (error) {
+      // An engine that was killed over making a network may never start again (moby/libnetwork, reservePools): its
+      // operator removes what it knows of networks.
+      if (!readFileSync(join(this.folder, 'log'), 'utf8').includes('reservePools')) throw error;
+      await rm(join(this.folder, 'data', 'network'), { recursive: true, force: true });
+      await this.launch();
+    }
+  }
+
+  private async launch(): Promise<void> {
     const log = await open(join(this.folder, 'log'), 'a');
     const containerd = join(this.folder, 'c.sock');
     if (this.containerd === undefined) {
