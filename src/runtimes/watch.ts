@@ -48,7 +48,7 @@ export class Watch {
 
   /** Resolves when all lines told so far are kept, as far as that can be done. Never rejects. */
   async kept(): Promise<void> {
-    await Promise.allSettled(this.watchers.map(({ observer }) => observer.kept?.()));
+    await Promise.allSettled(this.watchers.map(async ({ observer }) => observer.kept?.()));
   }
 
   end(ending: Ending): void {
