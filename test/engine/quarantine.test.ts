@@ -1,10 +1,11 @@
 /** Sessions whose records are damaged are named and not served; everybody else is served. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { SessionKey } from '../../src/domain/session.ts';
+import { checkJournal } from '../../src/journal/maintenance.ts';
 import { openSqliteJournal, type SqliteJournal } from '../../src/journal/sqlite.ts';
 import { openMemoryVault } from '../../src/journal/vault-memory.ts';
 import { scriptedRuntime } from '../../src/runtimes/scripted/runtime.ts';
@@ -134,4 +135,48 @@ it('a namespace whose record is damaged is there as long as sessions are in it',
   expect(world.coral.session(key).agents.size).toBe(1);
   await world.coral.createNamespace({ name: 'third', deleteOnLastSessionExit: false, annotations: {} });
   await world.coral.shutdown();
+});
+
+it('a page of a large journal that is damaged takes the session it belongs to and nobody else', async () => {
+  const first = await start({ runtimes: [scriptedRuntime({ host })] });
+  const keys: SessionKey[] = [];
+  // Larger than what a start looks through page by page.
+  for (let n = 0; n < 40; n += 1) {
+    const key = await first.open(['worker:ann', 'worker:bob']);
+    await first.settled();
+    keys.push(key);
+    const ann = first.agent(key.sessionId, 'ann');
+    const { id } = await ann.createThread('talk', ['bob']);
+    for (let m = 0; m < 60; m += 1)
+      await ann.sendMessage(id, `message ${m} of session ${n} ${'x'.repeat(2_000)}`, []);
+  }
+  await first.coral.shutdown('everything');
+  await journal.close();
+  const file = join(folder, 'journal.db');
+  const bytes = readFileSync(file);
+  expect(bytes.length).toBeGreaterThan(4 * 1024 * 1024);
+  const at = bytes.indexOf('message 30 of session 17 ');
+  // The head of its page: what is on it cannot be found any more.
+  bytes.fill(0xff, at - (at % 4_096), at - (at % 4_096) + 12);
+  writeFileSync(file, bytes);
+
+  const world = (await start({ runtimes: [...first.runtimes.values()] })) as EngineWorld & {
+    errors: string[];
+  };
+  const bad = keys[17]!;
+  expect(world.coral.quarantined()).toMatchObject([bad]);
+  expect(world.errors).toEqual([expect.stringContaining(bad.sessionId)]);
+  expect(world.coral.sessions()).toHaveLength(39);
+  for (const key of keys) {
+    if (key === bad) continue;
+    const [last] = world.coral.session(key).messages.slice(-1);
+    expect(last?.text).toMatch(/^message 59 /);
+  }
+  // It is still written to, and the damaged one can be closed.
+  await world.coral.close(await world.open(['worker:ann']));
+  await world.coral.close(bad);
+  expect(world.coral.quarantined()).toEqual([]);
+  await world.coral.shutdown();
+  await journal.close();
+  expect(checkJournal(file).problems.join(' ')).toMatch(/SQLite finds damage/);
 });
