@@ -183,6 +183,16 @@ describe('a server that is killed with agents that run', () => {
     await expectNothingLeft(pids, kept);
   });
 
+  it('and by none for as long as the keeper was told to wait: then its agents end with it', async () => {
+    project.write('coral.config.yaml', `${CONFIG}keeper: {orphanTimeout: 500ms}\n`);
+    const { server } = await project.serve();
+    const pids = await begin('ticks', ['ticker']);
+    const kept = keeper();
+    await server.kill();
+    await until('the agent has ended', () => !alive(pids['ticker']!));
+    await until('the keeper is gone', () => !isAlive(kept));
+  });
+
   it('and its keeper too: agents run on, are lost when they end, and can still be stopped', async () => {
     const { server } = await project.serve();
     const pids = await begin('trio', ['ticker', 'talker', 'leaver']);

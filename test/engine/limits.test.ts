@@ -1,6 +1,6 @@
 /** Every limit has a refusal of its own, and none of them is a crash. */
 import { describe, expect, it } from 'vitest';
-import { engineWorld } from '../support/engine-world.ts';
+import { engineWorld, sessionRequest } from '../support/engine-world.ts';
 
 describe('limits', () => {
   it('of live sessions: refused while there are as many, taken when one closed', async () => {
@@ -18,9 +18,11 @@ describe('limits', () => {
 
   it('of agents in a session, also of those that join', async () => {
     const world = await engineWorld({ limits: { agentsPerSession: 2 } });
-    await expect(world.open(['worker:a', 'worker:b', 'worker:c'])).rejects.toMatchObject({
-      code: 'limit_exceeded',
-    });
+    const refused = { code: 'limit_exceeded', message: expect.stringContaining('limits.agentsPerSession') };
+    await expect(world.open(['worker:a', 'worker:b', 'worker:c'])).rejects.toMatchObject(refused);
+    const key = await world.open(['worker:a', 'worker:b']);
+    const [joiner] = sessionRequest(['worker:c']).agentGraphRequest.agents;
+    await expect(world.coral.addAgent(key, joiner!, [])).rejects.toMatchObject(refused);
   });
 
   it('of the size and number of messages', async () => {

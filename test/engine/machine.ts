@@ -32,10 +32,14 @@ export class Thing {
   readonly ended: Promise<Ending>;
   private tell: (ending: Ending) => void = () => undefined;
 
+  get secret(): string {
+    return this.environment['CORAL_AGENT_SECRET'] ?? '';
+  }
+
   constructor(
     readonly handle: Handle,
     readonly labels: Labels,
-    readonly secret: string,
+    readonly environment: LaunchSpec['environment'],
     readonly manner: Manner,
     readonly since: number,
   ) {
@@ -128,8 +132,7 @@ export class Machine {
 
   private start(spec: LaunchSpec, manner: Manner): Handle {
     const handle: Handle = { runtime: 'scripted', id: `${markOf(spec.labels)}#${this.ran.length}` };
-    const secret = spec.environment['CORAL_AGENT_SECRET'] ?? '';
-    const thing = new Thing(handle, spec.labels, secret, manner, this.clock.now());
+    const thing = new Thing(handle, spec.labels, spec.environment, manner, this.clock.now());
     this.things.set(handle.id, thing);
     this.ran.push(thing);
     return handle;

@@ -457,8 +457,10 @@ class Story {
           event.type === 'agent_exited' ? [[`${stream}/${event.attempt}/${event.agent}`, event.exit]] : [],
         ),
     );
-    for (const { labels, ending } of this.machine.ran) {
+    for (const { labels, ending, environment } of this.machine.ran) {
       const { session, attempt, agent } = labels;
+      // Whichever server launched it.
+      expect(environment['TOKEN']).toBe(agent === 'faithful' ? 'sealed' : undefined);
       const { exitCode, signal, time } = exits.get(`session/${session}/${attempt}/${agent}`) ?? {};
       expect({ exitCode, signal, time }, `${agent}, attempt ${attempt}`).toEqual({
         exitCode: ending?.exitCode,

@@ -318,6 +318,27 @@ describe('a start after a crash that agents outlived', () => {
     );
   });
 
+  it('counts a hold from the original time', async () => {
+    const first = await engineWorld({ scripts: { worker: { runFor: 10 } } });
+    const key = await first.open(['worker'], {
+      execution: {
+        mode: 'immediate',
+        runtimeSettings: { persistenceMode: { mode: 'hold_after_exit', duration: 1_000 } },
+      },
+    });
+    await first.advance(10);
+    const story = await first.story(key.sessionId);
+    expect(story.at(-1)?.event).toMatchObject({ type: 'session_ended' });
+    const journal = await journalOf(await first.journal.read('namespaces', 0, 9), story);
+    const host = new HandHost();
+    host.advance(1_000);
+    const world = await engineWorld({ journal, host });
+    await world.settled();
+    expect(world.coral.session(key).phase.type).toBe('ended');
+    await world.advance(10);
+    expect(world.coral.sessions()).toEqual([]);
+  });
+
   it('leaves everything running when it is told to keep it', async () => {
     const { runtime, key, journal } = await killed(['worker:ann']);
     const world = await engineWorld({ scripts, runtimes: [runtime], journal });
