@@ -145,7 +145,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
     async dismissAgent(key, agent) {
       const runner = directory.runner(key);
       await runner.submit({ type: 'dismiss_agent', agent });
-      await runner.untilGone((state) => state.agents.get(agent)?.phase.type === 'stopped');
+      await runner.untilGone((state) => state.agents.get(agent)?.phase.type === 'stopped', agent);
     },
     async changeTtl(key, ttl) {
       await directory.runner(key).submit({ type: 'change_ttl', ttl });
@@ -170,7 +170,7 @@ export async function createCoral(parts: CoralParts): Promise<Coral> {
           ...damaged.map(leave),
           ...Array.from(directory.runners(name), async (runner) => {
             await runner.submit({ type: 'stop_session', cause: 'requested' });
-            await runner.until(({ phase }) => phase.type === 'closed' || phase.type === 'ended');
+            await runner.untilGone(({ phase }) => phase.type === 'closed' || phase.type === 'ended');
             await runner.submit({ type: 'end_hold' }).catch((error: unknown) => {
               if (!(error instanceof Refusal)) throw error;
             });

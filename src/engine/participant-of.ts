@@ -154,10 +154,10 @@ export class ParticipantOf implements Participant {
       throw new Refusal('agent_not_running', `Agent "${this.agent}" is not launched yet.`);
     }
     await this.runner.submit({ type: 'stop_agent', agent: this.agent, cause: 'requested' });
-    await this.runner.until(({ agents }) => {
+    await this.runner.untilGone(({ agents }) => {
       const now = agents.get(this.agent);
       return now === undefined || now.phase.type === 'stopped';
-    });
+    }, this.agent);
   }
 
   onStateChange(changed: () => void): () => void {

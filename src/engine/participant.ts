@@ -73,7 +73,7 @@ export interface Participant {
    * the agent's own waits return. Rejects with `unknown_message` for an unknown cursor.
    */
   read(request: ReadRequest): Promise<readonly Message[]>;
-  /** Stops its runtime and resolves when that is gone. Rejects with `agent_not_running` before its first launch. */
+  /** Stops its runtime and resolves when that is gone. Rejects with `agent_not_running` before its first launch, with `not_gone` while something of it is left. */
   stop(): Promise<void>;
   /** Called after every change of what `coral://state` would say to this agent; returns what ends it. */
   onStateChange(changed: () => void): () => void;

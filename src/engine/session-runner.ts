@@ -141,14 +141,17 @@ export class SessionRunner {
     });
   }
 
-  /** Like `until`, but rejects with `not_gone` when an agent turns out not to be ended. */
-  async untilGone(holds: (state: SessionState) => boolean): Promise<void> {
-    await this.until((state) => holds(state) || this.left.size > 0);
+  /** Like `until`, but rejects with `not_gone` when an agent (or `only` this one) turns out not to be ended. */
+  async untilGone(holds: (state: SessionState) => boolean, only?: string): Promise<void> {
+    const remains = (): [string, readonly string[]][] =>
+      [...this.left].filter(([agent]) => only === undefined || agent === only);
+    await this.until((state) => holds(state) || remains().length > 0);
     if (holds(this.current)) return;
-    const left = [...this.left].map(([agent, what]) => `${agent}: ${what.join(', ')}`);
+    const left = remains().map(([agent, what]) => `${agent}: ${what.join(', ')}`);
+    const whose = only === undefined ? `Session ${this.current.sessionId}` : `Agent "${only}"`;
     throw new Refusal(
       'not_gone',
-      `Session ${this.current.sessionId} cannot be ended yet, because something of it is still there (${left.join('; ')}). It is tried again; end it by hand if need be.`,
+      `${whose} cannot be ended yet, because something of it is still there (${left.join('; ')}). It is tried again; end it by hand if need be.`,
     );
   }
 

@@ -223,10 +223,16 @@ describe('what cannot be ended', () => {
     const world = await engineWorld({ host, runtimes: [stubborn] });
     const key = await world.open(['worker']);
     await world.settled();
+    // An agent that is stopped by itself, too.
+    await expect(world.coral.participant(key, 'worker').stop()).rejects.toMatchObject({
+      code: 'not_gone',
+      message: expect.stringMatching(/^Agent "worker" cannot be ended yet.*process 7/),
+    });
     await expect(world.coral.close(key)).rejects.toMatchObject({
       code: 'not_gone',
       message: expect.stringContaining('worker: process 7'),
     });
+    await expect(world.coral.closeNamespace(key.namespace)).rejects.toMatchObject({ code: 'not_gone' });
     expect(world.coral.session(key).agents.get('worker')?.phase.type).toBe('stopping');
     stuck = false;
     await world.advance(30_000);
