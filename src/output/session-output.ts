@@ -1,7 +1,7 @@
 /**
  * The output of one session while something happens with it. S1: reading and writing files follow each other, so a
  * reader never meets a file that is being rolled. S2: a line has its number before anybody sees it; numbers go on
- * where the files end. S3: what waits to be written is bounded; beyond it lines are given up and counted.
+ * where the files end. S3: what waits to be written is bounded; beyond it the oldest is given up and counted.
  */
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,6 +33,8 @@ export interface SessionOutputContext {
 const MAX_WAITING = 8 * 1024 * 1024;
 /** What a line costs in memory besides its text, bytes. */
 const COST_OF_A_LINE = 256;
+/** Given up of an agent's lines at once where there is no room, as they are written, bytes. */
+const GIVEN_UP_AT_ONCE = 4 * 1024;
 const DROPPED_FILE = 'dropped.json';
 
 /** Takes, writes and reads the lines of one session (S1 to S3). */
@@ -59,8 +61,9 @@ export class SessionOutput {
   append(line: NewLine): void {
     const { text, lost } = cutText(line.text);
     this.dropped += lost;
-    const cost = text.length + COST_OF_A_LINE;
-    if (this.waitingBytes + cost > MAX_WAITING || !this.context.reserve(cost)) {
+    const cost = printedOf(text) + COST_OF_A_LINE;
+    while (this.waitingBytes + cost > MAX_WAITING || !this.context.reserve(cost)) {
+      if (this.giveUpOldest(line.agent)) continue;
       this.dropped += printedOf(text);
       return;
     }
@@ -223,6 +226,23 @@ export class SessionOutput {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     await replaceFile(join(this.folder, DROPPED_FILE), `${JSON.stringify({ bytes: dropped })}\n`);
     this.writtenDropped = dropped;
+  }
+
+  /** Some of an agent's lines that wait longest; false when none does but those that are being written (S3). */
+  private giveUpOldest(agent: string): boolean {
+    const early = this.unnumbered.shift();
+    if (early !== undefined) {
+      this.dropped += printedOf(early.text);
+      this.release(printedOf(early.text) + COST_OF_A_LINE);
+      return true;
+    }
+    const lines = this.unwritten.get(agent);
+    const piece = lines?.first(GIVEN_UP_AT_ONCE, 1);
+    if (piece === undefined || piece.lines === 0) return false;
+    lines?.shift(piece);
+    this.dropped += piece.printed;
+    this.release(piece.printed + piece.lines * COST_OF_A_LINE);
+    return true;
   }
 
   private giveUp(): void {

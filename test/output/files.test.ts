@@ -158,6 +158,21 @@ describe('the file output store', () => {
     expect((await store.droppedBytes(SESSION)) + bytes).toBe(printed);
   });
 
+  it('keeps the newest of what comes faster than it can be written', async () => {
+    const store = open();
+    const text = (number: number): string => `${number} `.padEnd(1_000, '.');
+    const count = 20_000;
+    store.append(SESSION, line('modest', { agent: 'modest' }));
+    await store.flush(SESSION);
+    for (let number = 1; number <= count; number += 1) store.append(SESSION, line(text(number)));
+    const kept = await store.read(SESSION, 0, count, 'reader');
+    expect(kept.at(-1)?.text).toBe(text(count));
+    const newest = kept.slice(-4_000).map((one) => one.text);
+    expect(newest).toEqual(newest.map((_, i) => text(count - newest.length + 1 + i)));
+    expect(await store.droppedBytes(SESSION)).toBe((count - kept.length) * 1_001);
+    expect(await store.read(SESSION, 0, 1)).toMatchObject([{ text: 'modest' }]);
+  });
+
   it('never lets waiting lines take more memory than they may', async () => {
     const store = open({ maxWaitingBytes: 10_000 });
     for (let i = 0; i < 100; i += 1) store.append(i % 2 ? SESSION : OTHER, line('x'.repeat(1_000)));
