@@ -3,19 +3,22 @@ import { homedir } from 'node:os';
 import { Engine } from '../src/runtimes/docker/engine.ts';
 import { findEndpoint } from '../src/runtimes/docker/options.ts';
 import { busyboxImage } from '../test/support/docker-images.ts';
+import { playMixedEndings } from '../test/support/mixed-endings.ts';
 import { interleave, median, Peer, quantile, ratios, type Bench } from './harness.ts';
 import type { Crowd, Net } from './peers/containers.ts';
 
-const ROUNDS = 8;
+const ROUNDS = 12;
 const CROWD = 100;
+const SESSIONS = 200;
 
 /** The benchmark. */
 export const docker: Bench = {
   name: 'docker',
   about:
-    'From “launch decided” to “process running”, ms, on SQLite full, against a bare dockerode script with the same calls (image, network, create, attach, start); then a hundred containers in one session, four launched at once: time of the last quarter of the launches to the first, and memory of the server. Ending containers is not measured.',
+    'From “launch decided” to “process running”, ms, on SQLite full, against a bare dockerode script with the same calls (image, network, create, attach, start); then a hundred containers in one session, four launched at once: time and memory of the server in the last quarter of the launches to the first; then what is left of two hundred sessions that end in every way: containers, networks, volumes, files, descriptors.',
   async run(report) {
-    const engine = new Engine({ endpoint: findEndpoint(process.env, homedir()) });
+    const endpoint = findEndpoint(process.env, homedir());
+    const engine = new Engine({ endpoint });
     try {
       await engine.ping();
     } catch (error) {
@@ -70,14 +73,26 @@ export const docker: Bench = {
         note: `one in ${Math.round(pace(ours, 0))} ms, then ${Math.round(pace(ours, 3))}; bare ${Math.round(pace(bare, 0))}, then ${Math.round(pace(bare, 3))}`,
       });
       const grown = ours.heap.slice(1).map((bytes, quarter) => (bytes - (ours.heap[quarter] ?? 0)) / 1024);
+      const each = grown.map((kib) => kib / (CROWD / 4));
       report({
         name: 'memory for each container that runs, last quarter',
-        value: (grown.at(-1) ?? NaN) / (CROWD / 4),
+        value: each.at(-1) ?? NaN,
         unit: 'KiB',
-        note: `by quarters: ${grown.map((kib) => (kib / (CROWD / 4)).toFixed(0)).join(', ')}`,
+        baseline: each[0] ?? NaN,
+        ratio: (each.at(-1) ?? NaN) / (each[0] ?? NaN),
+        bar: { of: 'ratio', atMost: 1.1 },
+        note: `by quarters: ${each.map((kib) => kib.toFixed(0)).join(', ')}; the baseline is the first`,
       });
     } finally {
       await Promise.all([server, script].map((peer) => peer.end()));
     }
+    const { left, descriptors, wrong } = await playMixedEndings(endpoint, SESSIONS);
+    report({
+      name: `left after ${SESSIONS} sessions of mixed endings`,
+      value: left.length + descriptors,
+      unit: 'things',
+      bar: { of: 'value', atMost: 0 },
+      ...([...left, ...wrong].length > 0 && { note: [...left, ...wrong].join('; ') }),
+    });
   },
 };

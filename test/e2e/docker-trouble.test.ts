@@ -64,6 +64,8 @@ describeDocker('a session whose image does not come', () => {
     const client = await serve(patient, /Containers reach this server/);
     const session = await client.teams.run('stuck');
     await isAsked;
+    // Its progress is output of the agent.
+    for await (const { text } of client.logs(session)) if (text === `Pulling the image ${image}.`) break;
     await client.sessions.close(session);
     const { agents } = await client.archive.state(session);
     expect(agents[0]).toMatchObject({ status: { type: 'stopped' }, exit: { reason: 'stopped' } });

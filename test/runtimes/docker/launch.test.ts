@@ -434,6 +434,20 @@ describeDocker('a container', () => {
     expect(await child.end).toMatchObject({ kind: 'exited', exitCode: 0 });
   });
 
+  it('that uses up its memory in its first milliseconds was killed, whatever the engine noticed', async () => {
+    const small = { resources: { memory: 16 * 1024 ** 2 } };
+    const all = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((agent) =>
+        launch(shell('exec tail -c 500000000 /dev/zero', small, { labels: labels({ agent }) })),
+      ),
+    );
+    for (const ears of all) {
+      const ending = await ears.end;
+      expect(ending).toMatchObject({ signal: 'SIGKILL', exitCode: 137 });
+      expect(['oom_killed', 'killed']).toContain(meaning(ending, undefined, 0).reason);
+    }
+  });
+
   it('that somebody else killed or removed says so', async () => {
     const killed = await launch(shell('echo ready; sleep 1000'));
     await killed.heard('ready');

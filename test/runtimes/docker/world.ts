@@ -7,11 +7,11 @@ import type { LaunchSpec } from '../../../src/domain/launch.ts';
 import { Engine } from '../../../src/runtimes/docker/engine.ts';
 import { dockerRuntime } from '../../../src/runtimes/docker/runtime.ts';
 import type { DockerRuntime, DockerRuntimeOptions } from '../../../src/runtimes/docker/runtime.ts';
-import { LABEL } from '../../../src/runtimes/docker/spec.ts';
 import { INSTANCE, labels } from '../../contracts/runtime.ts';
 import type { Program, RuntimeWorld } from '../../contracts/runtime.ts';
 import { BUSYBOX, busyboxImage } from '../../support/docker-images.ts';
 import { ENDPOINT } from '../../support/docker.ts';
+import { inEngine } from '../../support/in-engine.ts';
 
 export const dockerHow = (more: Partial<DockerHow> = {}): LaunchSpec['how'] => ({
   kind: 'docker',
@@ -107,15 +107,4 @@ export async function dockerWorld(more: Partial<DockerRuntimeOptions> = {}): Pro
 }
 
 /** What bears this test file's label in the engine, in words. */
-export async function leftIn(engine: Engine, instance = INSTANCE): Promise<string[]> {
-  const filters = JSON.stringify({ label: [`${LABEL.instance}=${instance}`] });
-  const containers = await engine.json<{ Names: string[] }[]>({
-    path: '/containers/json',
-    query: { all: 1, filters },
-  });
-  const networks = await engine.json<{ Name: string }[]>({ path: '/networks', query: { filters } });
-  return [
-    ...containers.map(({ Names }) => `container ${Names.join(' ')}`),
-    ...networks.map(({ Name }) => `network ${Name}`),
-  ];
-}
+export const leftIn = (engine: Engine, instance = INSTANCE): Promise<string[]> => inEngine(engine, instance);
