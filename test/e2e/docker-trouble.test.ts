@@ -71,3 +71,19 @@ describeDocker('a session whose image does not come', () => {
     expect(agents[0]).toMatchObject({ status: { type: 'stopped' }, exit: { reason: 'stopped' } });
   });
 });
+
+describeDocker('a definition that asks for more than the operator allows', () => {
+  it('is refused when a session is created, with both figures', async () => {
+    const docker = { image: 'coral-test/none', resources: { memory: '2GiB' }, network: 'production' };
+    project = new Project({
+      'coral.config.yaml': CONFIG,
+      'agents/greedy.yaml': definition('greedy', JSON.stringify({ docker })),
+      'teams/greedy.yaml': 'agents: {one: {use: greedy}}',
+    });
+    const client = await serve(['--docker.policy.max-memory=1GiB'], /Containers reach this server/);
+    const refused: unknown = await client.teams.run('greedy').catch((error: unknown) => error);
+    expect(refused).toMatchObject({ status: 400 });
+    expect(JSON.stringify(refused) + (refused as Error).message).toMatch(/2 GiB of memory.*1 GiB/);
+    expect(JSON.stringify(refused) + (refused as Error).message).toMatch(/\\?"production\\?"/);
+  });
+});

@@ -1,4 +1,9 @@
 /** The parts of the Docker runtime that need no engine. */
+import { once } from 'node:events';
+import { mkdir, mkdtemp, realpath, rm, symlink } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../src/domain/docker-policy.ts';
 import { CatchUp, heardOf, keyOf, LineMemory } from '../../../src/runtimes/docker/catch-up.ts';
@@ -11,6 +16,7 @@ import { Networks } from '../../../src/runtimes/docker/networks.ts';
 import type { Surroundings } from '../../../src/runtimes/docker/place.ts';
 import { containerOf, labelsIn, labelsOf, nameOf } from '../../../src/runtimes/docker/spec.ts';
 import { blockOf, freeSubnets } from '../../../src/runtimes/docker/subnets.ts';
+import { resolveVolumes } from '../../../src/runtimes/docker/volumes.ts';
 import { troubleIn } from '../../../src/runtimes/docker/pulls.ts';
 import { labels } from '../../contracts/runtime.ts';
 import { dockerHow } from './world.ts';
@@ -186,6 +192,27 @@ describe('an internal network', () => {
     await expect(joining).rejects.toThrow(
       /"internal" there is no way to this server.*rootless.*"none" or "session"/,
     );
+  });
+});
+
+describe('a volume', () => {
+  it('never is the engine’s socket, a folder above it, or any other socket, whatever roots there are', async () => {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), 'coral-volumes-')));
+    const sockets = ['engine', 'other'].map((name) => join(folder, `${name}.sock`));
+    const servers = sockets.map((path) => createServer().listen(path));
+    await Promise.all(servers.map((server) => once(server, 'listening')));
+    await symlink(sockets[0]!, join(folder, 'innocent'));
+    const ask = (host: string) =>
+      resolveVolumes(dockerHow({ volumes: [{ host, container: '/x', readOnly: true }] }) as never, folder, {
+        roots: ['/'],
+        socket: sockets[0],
+      });
+    for (const host of ['engine.sock', 'innocent', 'other.sock', '.', '/'])
+      expect((await ask(host)).refusals, host).toEqual([expect.stringContaining('rule this machine')]);
+    await mkdir(join(folder, 'data'));
+    expect(await ask('data')).toMatchObject({ mounts: [{ source: join(folder, 'data') }], refusals: [] });
+    for (const server of servers) server.close();
+    await rm(folder, { recursive: true });
   });
 });
 
