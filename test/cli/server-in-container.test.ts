@@ -64,7 +64,7 @@ describeDocker('a server in a container', () => {
             mount(root('node_modules'), '/coral/node_modules'),
             mount(root('package.json'), '/coral/package.json'),
             mount(project.folder, project.folder, false),
-            mount(realpathSync(ENDPOINT), '/var/run/docker.sock'),
+            mount(realpathSync(ENDPOINT.replace(/^unix:\/\//, '')), '/var/run/docker.sock'),
           ],
         },
       },
