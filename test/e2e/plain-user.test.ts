@@ -13,6 +13,8 @@ import { CONFIG, CoralProcess, definition, Project, PROGRAM } from '../support/c
 
 const KEY = 'a-key-of-this-test';
 const NOBODY = 65_534;
+/** Where the server itself is, in what was delegated to it. */
+const SUBGROUP = 'server';
 const AS_NOBODY = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 /** With a descendant that left its group and its environment, and one that left its group. */
 const SCRIPT =
@@ -71,14 +73,15 @@ function isRemoved(folder: string): boolean {
   return true;
 }
 
-/** Gives the user a group of its own in each hierarchy where there can be one. */
+/** Gives the user a group of its own in each hierarchy where there can be one, as `Delegate=yes` with `DelegateSubgroup=` does. */
 function delegate(): void {
   for (const { folder, controllers } of findPlaces(`test-${process.pid}`)) {
-    mkdirSync(folder);
     delegated.push(folder);
-    for (const name of ['', 'cgroup.procs', 'tasks', 'cgroup.subtree_control'])
-      if (existsSync(join(folder, name))) chownSync(join(folder, name), NOBODY, NOBODY);
-    // What systemd does for a unit whose controllers are delegated.
+    for (const group of [folder, join(folder, SUBGROUP)]) {
+      mkdirSync(group);
+      for (const name of ['', 'cgroup.procs', 'tasks', 'cgroup.subtree_control'])
+        if (existsSync(join(group, name))) chownSync(join(group, name), NOBODY, NOBODY);
+    }
     for (const one of controllers)
       spawnSync('sh', ['-c', `echo +${one} > ${join(dirname(folder), 'cgroup.subtree_control')}`]);
   }
@@ -86,7 +89,7 @@ function delegate(): void {
 
 /** The server as that user, in the groups that were delegated. */
 async function serve(): Promise<Api> {
-  const enter = delegated.map((folder) => `echo $$ > ${folder}/cgroup.procs`).join('; ');
+  const enter = delegated.map((folder) => `echo $$ > ${folder}/${SUBGROUP}/cgroup.procs`).join('; ');
   const through = ['sh', '-c', `${enter || ':'}; exec "$@"`, 'sh', ...AS_NOBODY];
   const server = new CoralProcess(['serve', '--network.bind-port=0'], project.folder, {}, PROGRAM, through);
   servers.push(server);
@@ -137,7 +140,9 @@ it('limits agents in groups that were delegated to it, and nothing gets out of t
   const [agent] = (await api.session(id)).agents;
   expect(agent?.status).not.toHaveProperty('unlimited');
   const own = readFileSync(`/proc/${pidOf('leader')}/cgroup`, 'utf8');
-  expect(own).toMatch(new RegExp(`/test-${process.pid}/coral-[0-9a-f]{24}/[0-9a-f]{24}$`, 'm'));
+  expect(own).toMatch(
+    new RegExp(`/test-${process.pid}/(${SUBGROUP}/)?coral-[0-9a-f]{24}/[0-9a-f]{24}$`, 'm'),
+  );
   await expect.poll(() => lives(pidOf('hidden'))).toBe(true);
 
   // Also of those that another server started.
@@ -147,9 +152,9 @@ it('limits agents in groups that were delegated to it, and nothing gets out of t
   expect(['leader', 'marked', 'hidden'].map((name) => lives(pidOf(name)))).toEqual([false, false, false]);
   servers[1]!.signal('SIGTERM');
   expect((await servers[1]!.finished()).code).toBe(0);
-  await expect
-    .poll(() =>
-      delegated.flatMap((folder) => readdirSync(folder).filter((name) => name.startsWith('coral-'))),
-    )
-    .toEqual([]);
+  const left = (): string[] =>
+    delegated
+      .flatMap((folder) => [folder, join(folder, SUBGROUP)])
+      .flatMap((folder) => readdirSync(folder).filter((name) => name.startsWith('coral-')));
+  await expect.poll(left).toEqual([]);
 });
