@@ -38,7 +38,7 @@ describe('a state folder', () => {
     expect(second.secrets()).toEqual(secrets);
     expect(readLocalKey(folder)).toBe(secrets.localKey);
     expect({ key, fresh }).toEqual({ key, fresh: true });
-    expect(second.apiKey()).toEqual({ key, fresh: false });
+    expect(second.apiKey()).toEqual({ key, fresh: false, file: join(folder, 'key') });
   });
 
   it('gives every secret its own value', () => {
