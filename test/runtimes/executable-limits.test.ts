@@ -187,7 +187,7 @@ it('groups of others in which nothing is go when a second look finds them as the
     started.kill('SIGKILL');
     await gone;
     for (const one of [dead, living, anew]) one.sweep([]);
-    for (const { folder } of find('')) if (existsSync(folder)) rmdirSync(folder);
+    for (const { folder } of find('any')) if (existsSync(dirname(folder))) rmdirSync(dirname(folder));
   }
 });
 
