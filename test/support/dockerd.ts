@@ -1,7 +1,7 @@
 /** A Docker Engine of a test's own, without a bridge of its own making, which may be stopped, killed and frozen. */
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -123,6 +123,7 @@ export class OwnEngine {
       this.containerd.kill('SIGTERM');
       await ended;
     }
+    endAllThatName(this.folder);
     // A killed engine leaves its mounts.
     const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
     for (const path of mounts.map((line) => line.split(' ')[1] ?? '').reverse()) {
@@ -141,4 +142,25 @@ export class OwnEngine {
       engine.close();
     }
   }
+}
+
+/** Kills what names the folder in its command, with its children: containers that the engine forgot, and who watches them. */
+function endAllThatName(folder: string): void {
+  const read = (file: string): string => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch {
+      return ''; // it has ended
+    }
+  };
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => ({
+      pid,
+      parent: /\) . (\d+)/.exec(read(`/proc/${pid}/stat`))?.[1],
+      isNamed: read(`/proc/${pid}/cmdline`).includes(`${folder}/`),
+    }));
+  const named = new Set(all.filter(({ isNamed }) => isNamed).map(({ pid }) => pid));
+  for (const { pid, parent } of all)
+    if (named.has(pid) || named.has(parent ?? '')) spawnSync('kill', ['-KILL', pid]);
 }
