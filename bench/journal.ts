@@ -37,7 +37,7 @@ export interface Case {
   readonly events: number;
 }
 
-const REPEATS = 7;
+const REPEATS = 15;
 export const CASES: readonly Case[] = [
   { name: 'memory journal, single appends', journal: 'memory', group: 1, events: 100_000 },
   { name: 'SQLite normal, single appends', journal: 'normal', group: 1, events: 6_000 },
