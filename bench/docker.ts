@@ -15,7 +15,7 @@ const SESSIONS = 200;
 export const docker: Bench = {
   name: 'docker',
   about:
-    'From “launch decided” to “process running”, ms, on SQLite full, against a bare dockerode script with the same calls (image, network, create, attach, start); then a hundred containers in one session, four launched at once: time and memory of the server in the last quarter of the launches to the first; then what is left of two hundred sessions that end in every way: containers, networks, volumes, files, descriptors.',
+    'From “launch decided” to “process running”, ms, on SQLite full, against a bare dockerode script with the same calls (image, network, create, attach, start); then a hundred containers in one session, four launched at once: time and memory of the server in the last quarter of the launches to the first; then what is left of two hundred sessions that end in every way: containers, networks, volumes, files, descriptors. It does not measure pulling an image, nor how long a container takes to end.',
   async run(report) {
     const endpoint = findEndpoint(process.env, homedir());
     const engine = new Engine({ endpoint });

@@ -20,7 +20,7 @@ const KEY = 'a-key-of-this-benchmark';
 export const flood: Bench = {
   name: 'flood',
   about:
-    'The built server with its keeper; one executable prints 1 GB in lines of 54 bytes, alone (the first row of each kind) and with a reader of the logs socket, which is a process of its own. Memory: the highest resident size of the server during the flood, counted from just before it, when the others had talked for some seconds; in the note also from the idle server just started, so with what ordinary talk costs. Delay: of messages said every 200 ms in each of five other sessions, from the request to the frame at a socket reader in this process.',
+    'The built server with its keeper; one executable prints 1 GB in lines of 54 bytes, alone (the first row of each kind) and with a reader of the logs socket, which is a process of its own. Memory: the highest resident size of the server during the flood, counted from just before it, when the others had talked for some seconds; in the note also from the idle server just started, so with what ordinary talk costs. Delay: of messages said every 200 ms in each of five other sessions, from the request to the frame at a socket reader in this process. It does not measure several agents that flood at once, nor one in a container.',
   async run(report) {
     for (const isFollowed of [false, true]) {
       const { growth, growthFromIdle, calm, delays, seconds, dropped, kept } = await once(isFollowed);

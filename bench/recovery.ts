@@ -24,7 +24,7 @@ runtimes: {scripted: {}, executable: {path: sleep, arguments: ['600']}}
 /** The benchmark. */
 export const recovery: Bench = {
   name: 'recovery',
-  about: `From the start of the program to its first good answer, after it was killed: with ${SESSIONS} live sessions of ${EVENTS} facts each, whose agents wait for their next start (against reading and parsing the same rows in a bare process), and until ${AGENTS} running executables are adopted.`,
+  about: `From the start of the program to its first good answer, after it was killed: with ${SESSIONS} live sessions of ${EVENTS} facts each, whose agents wait for their next start (against reading and parsing the same rows in a bare process), and until ${AGENTS} running executables are adopted. It does not measure a journal that is not in the cache of the operating system, nor containers.`,
   async run(report) {
     const project = new ProjectFolder();
     try {

@@ -10,7 +10,7 @@ const CONNECTIONS = 4;
 export const sessions: Bench = {
   name: 'sessions',
   about:
-    'Sessions of three scripted agents opened and closed again a second over REST on SQLite normal, from 4 connections, against a bare Fastify route that validates the same body with zod. Each is two requests and seventeen facts, launches and stops included. The server has opened and closed sessions for some seconds before: code that runs seldom is still slow.',
+    'Sessions of three scripted agents opened and closed again a second over REST on SQLite normal, from 4 connections, against a bare Fastify route that validates the same body with zod. Each is two requests and seventeen facts, launches and stops included. The server has opened and closed sessions for some seconds before: code that runs seldom is still slow. It does not measure agents that are processes, nor sessions that talk.',
   async run(report, effort) {
     const { rounds, ms, warmUp } = effort?.quick === true ? QUICK : FULL;
     const [load, server, bare] = await Promise.all([
